@@ -1,0 +1,73 @@
+// One operation on its way through the core: who asks, what it may read and write, and what follows from it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/clock.h"
+#include "common/ids.h"
+#include "common/protocol/client_namenode.h"
+#include "common/random.h"
+#include "namenode/core/meta_batch.h"
+#include "namenode/core/records.h"
+#include "namenode/core/replica_view.h"
+#include "namenode/core/settings.h"
+
+namespace dolmen::namenode {
+
+// Identity as the server established it: the name is claimed by the client ("simple" mode), groups and the superuser
+// role come from the server.
+struct Caller {
+  std::string user;
+  std::vector<std::string> groups;
+  bool is_superuser = false;
+  std::string host;  // of the client's connection
+};
+
+// Soft-state consequences of an operation, applied only after its batch is durable. Losing them at a crash is harmless:
+// everything here is derived again from stored state.
+struct LeaseOpened {
+  std::string holder;
+  InodeId inode;
+};
+struct LeaseClosed {
+  std::string holder;
+  InodeId inode;
+};
+// A block's length was fixed: its replicas count from now on.
+struct BlockCommitted {
+  protocol::Block block;
+  uint32_t replicas_wanted = 0;
+};
+// A block record was removed: its replicas may be deleted.
+struct BlockFreed {
+  protocol::Block block;
+};
+using Effect = std::variant<LeaseOpened, LeaseClosed, BlockCommitted, BlockFreed>;
+
+// Whether a lease holder has been silent too long; LeaseManager implements it. Core thread only.
+class LeaseView {
+ public:
+  virtual ~LeaseView() = default;
+  // Beyond the soft limit another client's create may take the file over.
+  virtual bool SoftLimitExpired(const std::string& holder) const = 0;
+};
+
+// Given to every Decide function. Ids, time and random choices are fixed here and carried in what is written.
+struct OperationContext {
+  MetaBatch* batch;             // reads see earlier operations of the batch; writes go here
+  Counters* counters;           // ids are taken here; the executor stores them with the batch
+  std::vector<Effect>* effects;
+  const CoreSettings* settings;
+  const NamespaceInfo* info;
+  const ReplicaView* replicas;
+  const LeaseView* leases;
+  Random* random;
+  WallTime now;                 // chosen once per batch; >= every earlier commit's time while clocks agree
+  CommitNumber commit;          // of the batch being built
+};
+
+}  // namespace dolmen::namenode
