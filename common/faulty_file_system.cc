@@ -237,7 +237,15 @@ class PowerLossTracker {
         continue;
       }
       settled.insert(undo.path);
-      if (!undo.to.empty()) settled.insert(undo.to);
+      if (!undo.to.empty()) {
+        settled.insert(undo.to);
+        // A stable move between directories needs the way to its target.
+        if (DirectoryOf(undo.to) != DirectoryOf(undo.path)) {
+          for (std::string way = DirectoryOf(undo.to); way != DirectoryOf(way); way = DirectoryOf(way)) {
+            settled.insert(way);
+          }
+        }
+      }
       if (undo.side.empty()) continue;
       first.Update(base_->RemoveFile(undo.side));
       files_.erase(undo.side);
@@ -260,6 +268,16 @@ class PowerLossTracker {
     return (*file)->Sync();
   }
 
+  // A directory whose name is lost takes what is in it along, however well that was synced.
+  absl::Status RemoveTree(const std::string& directory) {
+    DOLMEN_ASSIGN_OR_RETURN(const std::vector<std::string> names, base_->List(directory));
+    for (const std::string& name : names) {
+      const std::string path = JoinPath(directory, name);
+      DOLMEN_RETURN_IF_ERROR(base_->List(path).ok() ? RemoveTree(path) : base_->RemoveFile(path));
+    }
+    return base_->RemoveDirectory(directory);
+  }
+
   absl::Status Undo(const NameUndo& undo) {
     switch (undo.kind) {
       case NameUndo::Kind::kCreate:
@@ -270,7 +288,7 @@ class PowerLossTracker {
         DOLMEN_RETURN_IF_ERROR(base_->Rename(undo.to, undo.path));
         return undo.side.empty() ? absl::OkStatus() : base_->Rename(undo.side, undo.to);
       case NameUndo::Kind::kCreateDirectory:
-        return base_->RemoveDirectory(undo.path);
+        return RemoveTree(undo.path);
       case NameUndo::Kind::kRemoveDirectory:
         return base_->CreateDirectories(undo.path);
     }
@@ -405,7 +423,7 @@ class FaultyFile final : public File {
       pieces = std::span<const std::string_view>(&changed_piece, 1);
     }
     DOLMEN_RETURN_IF_ERROR(state_->WithTracker([&](PowerLossTracker* tracker) -> absl::Status {
-      if (tracked_ != nullptr) DOLMEN_RETURN_IF_ERROR(tracker->BeforeWrite(*tracked_, *base_, offset, length));
+      if (tracked_ != nullptr && tracker != nullptr) DOLMEN_RETURN_IF_ERROR(tracker->BeforeWrite(*tracked_, *base_, offset, length));
       return base_->WriteAt(offset, pieces);
     }));
     if (!injection.short_write) return absl::OkStatus();
@@ -431,7 +449,7 @@ class FaultyFile final : public File {
     const Injection injection = state_->Consult(FileOperation::kTruncate, "ftruncate", path_);
     DOLMEN_RETURN_IF_ERROR(injection.error);
     return state_->WithTracker([&](PowerLossTracker* tracker) -> absl::Status {
-      if (tracked_ != nullptr) DOLMEN_RETURN_IF_ERROR(tracker->BeforeTruncate(*tracked_, *base_, size));
+      if (tracked_ != nullptr && tracker != nullptr) DOLMEN_RETURN_IF_ERROR(tracker->BeforeTruncate(*tracked_, *base_, size));
       return base_->Truncate(size);
     });
   }

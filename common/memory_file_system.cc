@@ -81,7 +81,7 @@ class FileContent {
       const Change& change = unsynced_[i];
       if (!change.truncate) written[i] = visible_.substr(change.offset, change.length);
       visible_.resize(change.old_size);
-      visible_.replace(change.offset, change.old_bytes.size(), change.old_bytes);
+      if (!change.old_bytes.empty()) visible_.replace(change.offset, change.old_bytes.size(), change.old_bytes);
     }
     for (size_t i = 0; i < unsynced_.size(); ++i) {
       const Change& change = unsynced_[i];
@@ -166,8 +166,9 @@ struct EntryChange {
 // filesystem keeps a rename atomic, also between directories.
 struct EntryOperation {
   std::vector<EntryChange> changes;
-  // Operations without which this one makes no sense: earlier ones on the same names, and for the removal of a
-  // directory those inside it. Different names are independent: they may persist in any order (fault F-086).
+  // Operations without which this one makes no sense: earlier ones on the same names; for the removal of a directory
+  // those inside it; for a move between directories those that brought the target directory to its place (or a stable
+  // file would be lost by a crash). Different names are independent: they may persist in any order (fault F-086).
   std::vector<uint64_t> needs;
 };
 
@@ -210,12 +211,27 @@ class MemoryDisk {
     return Place{directory, std::string(parts.back()), found == directory->visible.end() ? nullptr : found->second};
   }
 
+  // Unsynced operations on the names that lead to the last one of `path`.
+  std::vector<uint64_t> PendingOnTheWayTo(const std::string& path) const {
+    const std::vector<std::string_view> parts = SplitPath(path);
+    std::vector<uint64_t> numbers;
+    NodePtr directory = root;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto last = directory->last_of.find(parts[i]);
+      if (last != directory->last_of.end()) numbers.push_back(last->second);
+      directory = directory->visible.find(parts[i])->second;
+    }
+    return numbers;
+  }
+
   // Makes the changes visible and remembers them until they are synced.
-  void Change(std::vector<EntryChange> changes, const Node* removed_directory = nullptr) {
+  void Change(std::vector<EntryChange> changes, const Node* removed_directory = nullptr,
+              std::vector<uint64_t> needs = {}) {
     const uint64_t number = ++last_operation;
-    EntryOperation operation;
+    EntryOperation operation{.needs = std::move(needs)};
     if (removed_directory != nullptr) {
-      operation.needs.assign(removed_directory->pending.begin(), removed_directory->pending.end());
+      operation.needs.insert(operation.needs.end(), removed_directory->pending.begin(),
+                             removed_directory->pending.end());
     }
     for (const EntryChange& change : changes) {
       if (change.now != nullptr) {
@@ -519,8 +535,10 @@ absl::Status MemoryFileSystem::Rename(const std::string& from, const std::string
     if (target.node->directory) replaced_directory = target.node.get();
     state_->disk->SetNamed(*target.node, false);
   }
+  std::vector<uint64_t> needs;
+  if (source.directory != target.directory) needs = state_->disk->PendingOnTheWayTo(to);
   state_->disk->Change({{source.directory, source.name, nullptr}, {target.directory, target.name, source.node}},
-                       replaced_directory);
+                       replaced_directory, std::move(needs));
   return absl::OkStatus();
 }
 

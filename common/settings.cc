@@ -182,6 +182,19 @@ absl::Status Settings::Assign(const Setting& setting, SettingValue value, std::s
   return absl::OkStatus();
 }
 
+namespace {
+
+// One file serves all programs: what begins with another program's name is that program's to judge.
+bool BelongsToAnotherProgram(const std::string& name, const std::vector<Setting>& table) {
+  const std::string component = ComponentOf(name);
+  if (component == name) return false;
+  if (component != "namenode" && component != "datanode" && component != "client") return false;
+  return std::none_of(table.begin(), table.end(),
+                      [&](const Setting& setting) { return ComponentOf(setting.name) == component; });
+}
+
+}  // namespace
+
 absl::Status Settings::LoadTomlFile(const std::string& path) {
   DOLMEN_ASSIGN_OR_RETURN(const toml::table file, ParseToml(path));
   // In the order of the file, so that the first error is the first line.
@@ -194,6 +207,7 @@ absl::Status Settings::LoadTomlFile(const std::string& path) {
     const std::string origin = absl::StrCat(path, ":", line);
     const Setting* setting = Find(table_, name);
     if (setting == nullptr) {
+      if (BelongsToAnotherProgram(name, table_)) continue;
       return Refused(origin, absl::StrCat("unknown setting ", name, Suggest(name, table_, Itself)));
     }
     const toml::node& node = *file.get(name);

@@ -32,6 +32,7 @@ class Settings {
  public:
   explicit Settings(std::vector<Setting> table);
 
+  // One file may serve all programs: settings of a program that this table has nothing of are left to it.
   // Each error names the setting, the value, what is allowed and where it came from (file:line, variable, flag).
   absl::Status LoadTomlFile(const std::string& path);
   absl::Status LoadEnvironment(const char* const* environ_block);

@@ -34,8 +34,9 @@ InodeId FileOf(const protocol::Mutation& request) {
 Answer WaitedInVain(const protocol::Mutation& request) {
   if (std::holds_alternative<protocol::CompleteRequest>(request))
     return protocol::MutationReply(protocol::CompleteReply{});
-  return MakeError(ErrorReason::kNotReplicatedYet, "Not replicated yet: too few datanodes have reported the block before "
-                                                   "the last one; ask again");
+  return MakeError(ErrorReason::kNotReplicatedYet,
+                   "Not replicated yet: too few datanodes have reported the block before "
+                   "the last one; ask again");
 }
 
 }  // namespace
@@ -73,7 +74,7 @@ CommitQueue::CommitQueue(const CoreSettings* settings, const NamespaceInfo* info
       last_commit_(last_commit) {}
 
 absl::Status CommitQueue::Enqueue(uint64_t ticket, ClientMutation operation, MonotonicTime now) {
-  if (stopped_) return StoppedError();
+  if (!stopped_.ok()) return stopped_;
   if (queue_.size() + parked_count_ >= settings_.max_queued_operations) {
     return MakeError(ErrorReason::kBusy, absl::StrCat("the namenode's queue is full (", settings_.max_queued_operations,
                                                       " operations); retry after a pause"));
@@ -83,7 +84,7 @@ absl::Status CommitQueue::Enqueue(uint64_t ticket, ClientMutation operation, Mon
 }
 
 void CommitQueue::Enqueue(InternalOperation operation) {
-  if (!stopped_) internal_.push_back(std::move(operation));
+  if (stopped_.ok()) internal_.push_back(std::move(operation));
 }
 
 void CommitQueue::ReplicasConfirmed(InodeId inode) {
@@ -110,23 +111,38 @@ std::vector<Finished> CommitQueue::ExpireParked(MonotonicTime now) {
   return expired;
 }
 
-WallTime CommitQueue::CommitTime(WallTime wall) {
+WallTime CommitQueue::CommitTime(WallTime wall) const {
   const WallTime last = counters_.last_commit_time;
-  if (wall >= last) return wall;
-  if (last.ms - wall.ms < kMaxClockLagMs) return last;
-  clock_jumped_ = true;
-  return wall;
+  return wall < last && last.ms - wall.ms < kMaxClockLagMs ? last : wall;
+}
+
+void CommitQueue::NoteCommitTime(MonotonicTime now, WallTime time) {
+  if (period_began_.has_value() && now - *period_began_ >= settings_.retry_retention) {
+    last_period_floor_ = period_floor_;
+    period_began_.reset();
+  }
+  if (!period_began_.has_value()) {
+    period_began_ = now;
+    period_floor_ = time;
+  }
+  period_floor_ = std::min(period_floor_, time);
+}
+
+std::optional<WallTime> CommitQueue::SessionsUnusedSince() const {
+  if (!last_period_floor_.has_value()) return std::nullopt;
+  return std::min(*last_period_floor_, period_floor_);
 }
 
 std::optional<CommitBatch> CommitQueue::Begin(const MetaReader& published, MonotonicTime now, WallTime wall,
                                               const std::optional<std::string>& safe_mode_tip) {
-  if (in_flight_ || stopped_ || (queue_.empty() && internal_.empty())) return std::nullopt;
-  (void)now;
+  if (in_flight_ || !stopped_.ok() || (queue_.empty() && internal_.empty())) return std::nullopt;
   MetaBatch batch(&published);
   next_counters_ = counters_;
   effects_.clear();
   answers_.clear();
   deleted_something_ = false;
+  counters_raised_ = false;
+  std::vector<LeaseClosed> overdue;
   OperationContext context{.batch = &batch,
                            .counters = &next_counters_,
                            .effects = &effects_,
@@ -136,51 +152,59 @@ std::optional<CommitBatch> CommitQueue::Begin(const MetaReader& published, Monot
                            .leases = &leases_,
                            .random = &random_,
                            .now = CommitTime(wall),
-                           .commit = last_commit_.Next()};
-  uint32_t decided = 0;
-  while (!queue_.empty() && decided < settings_.max_batch_operations &&
-         batch.write_bytes() < settings_.max_batch_bytes) {
+                           .commit = last_commit_.Next(),
+                           .overdue = &overdue};
+  NoteCommitTime(now, context.now);
+
+  // Before anything takes an id.
+  for (const InternalOperation& operation : internal_)
+    if (std::holds_alternative<RaiseCounters>(operation)) DecideInternal(operation, context);
+  std::erase_if(internal_, [](const InternalOperation& one) { return std::holds_alternative<RaiseCounters>(one); });
+
+  RetrySessions sessions(&published, &settings_, context.now);
+  for (uint32_t decided = 0; !queue_.empty() && decided < settings_.max_batch_operations &&
+                             batch.write_bytes() + sessions.bytes() < settings_.max_batch_bytes;
+       ++decided) {
     Waiting waiting = std::move(queue_.front());
     queue_.pop_front();
-    Decide(std::move(waiting), context, safe_mode_tip);
-    ++decided;
+    Decide(std::move(waiting), context, sessions, safe_mode_tip);
   }
+  sessions.WriteTo(&batch);
+
+  for (LeaseClosed& lease : overdue) internal_.push_back(CloseExpiredLease{std::move(lease.holder), lease.inode});
   // Own work after the clients', in safe mode not at all: nothing is lost by waiting.
   if (safe_mode_tip.has_value()) internal_.clear();
-  for (; !internal_.empty() && batch.write_bytes() < settings_.max_batch_bytes; internal_.pop_front())
+  // At least one step, however much the clients wrote.
+  for (bool first = true; !internal_.empty() && (first || batch.write_bytes() < settings_.max_batch_bytes);
+       first = false, internal_.pop_front())
     DecideInternal(internal_.front(), context);
 
-  if (answers_.empty() && batch.write_count() == 0) return std::nullopt;
+  if (answers_.empty() && batch.write_count() == 0 && effects_.empty() && !counters_raised_) return std::nullopt;
+  clock_jumped_ = clock_jumped_ || context.now < counters_.last_commit_time;
   next_counters_.last_commit_time = context.now;
   batch.Put(Family::kMeta, std::string(keys::kCounters), EncodeCounters(next_counters_));
-  CommitBatch out{.number = context.commit,
-                  .epoch = counters_.epoch,
-                  .time = context.now,
-                  .writes = batch.TakeWrites()};
+  CommitBatch out{
+      .number = context.commit, .epoch = counters_.epoch, .time = context.now, .writes = batch.TakeWrites()};
   deleted_something_ = std::any_of(out.writes.begin(), out.writes.end(), [](const MetaWrite& write) {
     return write.family == Family::kDetached && write.value.has_value();
   });
   in_flight_ = true;
-  ++histogram_[std::bit_floor(std::max<uint32_t>(decided, 1))];
+  if (!answers_.empty()) ++histogram_[std::bit_floor(static_cast<uint32_t>(answers_.size()))];
   return out;
 }
 
-void CommitQueue::Decide(Waiting waiting, OperationContext& context, const std::optional<std::string>& safe_mode_tip) {
+void CommitQueue::Decide(Waiting waiting, OperationContext& context, RetrySessions& sessions,
+                         const std::optional<std::string>& safe_mode_tip) {
   const ClientMutation& operation = waiting.operation;
   auto answer_with = [&](Answer answer) { answers_.push_back({waiting.ticket, std::move(answer), context.commit}); };
 
-  absl::StatusOr<RetryLookup> lookup = LookUpRetry(context, operation.id, operation.request);
+  absl::StatusOr<RetryLookup> lookup = sessions.LookUp(operation.id, operation.request);
   if (!lookup.ok()) return answer_with(lookup.status());
   if (lookup->answer.has_value()) return answer_with(*std::move(lookup->answer));
   if (safe_mode_tip.has_value()) return answer_with(SafeModeRefusal(operation.request, *safe_mode_tip));
 
   const Counters counters_before = *context.counters;
   const size_t effects_before = context.effects->size();
-  auto undo = [&] {
-    context.batch->UndoOperation();
-    *context.counters = counters_before;
-    context.effects->resize(effects_before);
-  };
   context.batch->BeginOperation();
   Answer answer = std::visit(
       [&](const auto& request) -> Answer {
@@ -189,24 +213,24 @@ void CommitQueue::Decide(Waiting waiting, OperationContext& context, const std::
         return protocol::MutationReply(*std::move(reply));
       },
       operation.request);
-  if (!answer.ok()) {
-    undo();
-    const ErrorReason reason = ReasonOf(answer.status());
-    if (reason == ErrorReason::kNotReplicatedYet && parked_count_ < settings_.max_waiting_operations) {
+  if (answer.ok()) {
+    context.batch->KeepOperation();
+  } else {
+    context.batch->UndoOperation();
+    *context.counters = counters_before;
+    context.effects->resize(effects_before);
+    if (ReasonOf(answer.status()) == ErrorReason::kNotReplicatedYet &&
+        parked_count_ < settings_.max_waiting_operations) {
       ++parked_count_;
       parked_[FileOf(operation.request)].push_back(std::move(waiting));
       return;
     }
     // Not decided at all: the caller retries with the same id, and the retry is executed.
     if (AdviceFor(answer.status()) == RetryAdvice::kRetry) return answer_with(std::move(answer));
-    // Other refusals are stored too: a late duplicate of a refused call must not be executed after the refusal was given.
-    context.batch->BeginOperation();
+    // Other refusals are stored, too: a late duplicate of a refused call must not be executed after the refusal was
+    // given.
   }
-  if (absl::Status stored = StoreAnswer(context, operation.id, operation.request, answer); !stored.ok()) {
-    undo();
-    return answer_with(stored);
-  }
-  context.batch->KeepOperation();
+  sessions.Store(operation.id, operation.request, answer);
   answer_with(std::move(answer));
 }
 
@@ -225,7 +249,17 @@ void CommitQueue::DecideInternal(const InternalOperation& operation, OperationCo
       return absl::OkStatus();
     }
     absl::Status operator()(const ExpireSessionsStep&) const {
-      return ops::ExpireSessions(context, &queue->session_cursor_);
+      const std::optional<WallTime> unused_since = queue->SessionsUnusedSince();
+      if (!unused_since.has_value()) return absl::OkStatus();  // too early after the start to know
+      return ops::ExpireSessions(context, &queue->session_cursor_, unused_since);
+    }
+    absl::Status operator()(const RaiseCounters& raise) const {
+      Counters& counters = *context.counters;
+      if (counters.next_block < raise.next_block || counters.next_stamp < raise.next_stamp)
+        queue->counters_raised_ = true;
+      counters.next_block = std::max(counters.next_block, raise.next_block);
+      counters.next_stamp = std::max(counters.next_stamp, raise.next_stamp);
+      return absl::OkStatus();
     }
   };
   if (absl::Status done = std::visit(Run{this, context}, operation); !done.ok()) {
@@ -251,18 +285,24 @@ CommitQueue::Outcome CommitQueue::Finish(const absl::Status& committed) {
     outcome.deleted_something = deleted_something_;
     reap_left_ = reap_left_ || deleted_something_;
   } else {
-    stopped_ = true;
-    internal_.clear();
-    for (Finished& finished : outcome.answers) finished.answer = StoppedError();
-    for (Waiting& waiting : queue_) outcome.answers.push_back({waiting.ticket, StoppedError(), last_commit_});
-    queue_.clear();
-    for (auto& [inode, group] : parked_)
-      for (Waiting& waiting : group) outcome.answers.push_back({waiting.ticket, StoppedError(), last_commit_});
-    parked_.clear();
-    parked_count_ = 0;
+    for (Finished& finished : outcome.answers) finished = {finished.ticket, StoppedError(), last_commit_};
+    for (Finished& waiting : Stop(StoppedError())) outcome.answers.push_back(std::move(waiting));
   }
   effects_.clear();
   return outcome;
+}
+
+std::vector<Finished> CommitQueue::Stop(absl::Status why) {
+  if (stopped_.ok()) stopped_ = std::move(why);
+  std::vector<Finished> refused;
+  for (const Waiting& waiting : queue_) refused.push_back({waiting.ticket, stopped_, last_commit_});
+  for (const auto& [inode, group] : parked_)
+    for (const Waiting& waiting : group) refused.push_back({waiting.ticket, stopped_, last_commit_});
+  internal_.clear();
+  queue_.clear();
+  parked_.clear();
+  parked_count_ = 0;
+  return refused;
 }
 
 }  // namespace dolmen::namenode

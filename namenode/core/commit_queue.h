@@ -1,4 +1,5 @@
-// The one writer of the namespace: operations wait here, are decided in order, committed in groups, published, answered.
+// The one writer of the namespace: operations wait here, are decided in order, committed in groups, published,
+// answered.
 //
 //   Begin:   takes what is queued (bounded), decides each against the published view plus the batch being built,
 //            and hands out ONE CommitBatch for the store.
@@ -9,8 +10,11 @@
 // One batch is in flight at a time; later operations wait undecided, so the next batch grows by itself while the
 // store syncs. A machine without threads: the server's core thread drives it, and so does the simulation.
 //
-// complete and addBlock wait here, bounded, until the minimum of replicas is reported: parked operations take no part in
-// batches until ReplicasConfirmed names their file or their time is up.
+// complete and addBlock wait here, bounded, until the minimum of replicas is reported: parked operations take no part
+// in batches until ReplicasConfirmed names their file or their time is up.
+//
+// Answers are stored for retries (contract C-9) but for refusals that say "not now": safe mode, busy, not replicated
+// yet. The operation was not decided then, and whoever asks again with the same id has it decided.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +22,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -25,6 +30,7 @@
 #include "common/clock.h"
 #include "namenode/core/meta_store.h"
 #include "namenode/core/operation.h"
+#include "namenode/core/retry_sessions.h"
 
 namespace dolmen::namenode {
 
@@ -42,7 +48,12 @@ struct CloseExpiredLease {
 };
 struct ReapStep {};
 struct ExpireSessionsStep {};
-using InternalOperation = std::variant<CloseExpiredLease, ReapStep, ExpireSessionsStep>;
+// Ids below these were seen on datanodes (the namespace is a restored backup): never hand them out.
+struct RaiseCounters {
+  BlockId next_block;
+  GenerationStamp next_stamp;
+};
+using InternalOperation = std::variant<CloseExpiredLease, ReapStep, ExpireSessionsStep, RaiseCounters>;
 
 struct Finished {
   uint64_t ticket = 0;  // as given to Enqueue
@@ -65,30 +76,41 @@ class CommitQueue {
   // Parked operations whose time is up get their answer: complete says "not closed yet", addBlock kNotReplicatedYet.
   std::vector<Finished> ExpireParked(MonotonicTime now);
 
-  // Nothing when there is no work or a batch is in flight. `safe_mode_tip`: set while in safe mode; mutations by clients
-  // are then refused in HDFS's words.
+  // Nothing when there is no work or a batch is in flight. `safe_mode_tip`: set while in safe mode; mutations by
+  // clients are then refused in HDFS's words, and own work but RaiseCounters is dropped (the next tick asks for it
+  // again).
   std::optional<CommitBatch> Begin(const MetaReader& published, MonotonicTime now, WallTime wall,
                                    const std::optional<std::string>& safe_mode_tip);
 
   struct Outcome {
     std::vector<Finished> answers;
-    std::vector<Effect> effects;       // in order; empty after a failure
-    bool deleted_something = false;    // there is work for ReapStep
+    std::vector<Effect> effects;     // in order; empty after a failure
+    bool deleted_something = false;  // there is work for ReapStep
   };
   // For the batch that Begin handed out.
   Outcome Finish(const absl::Status& committed);
 
-  bool stopped() const { return stopped_; }
+  // Stops for good although no commit failed: everybody who waits gets `why`, and so do later callers. A batch in
+  // flight is still to be finished.
+  std::vector<Finished> Stop(absl::Status why);
+
+  bool stopped() const { return !stopped_.ok(); }
   bool in_flight() const { return in_flight_; }
   bool reap_left() const { return reap_left_; }
   size_t queued() const { return queue_.size() + internal_.size(); }
+  // Own operations that wait for a batch. While there are any, more of them would only be repetitions.
+  size_t own_work_queued() const { return internal_.size(); }
   size_t parked() const { return parked_count_; }
   CommitNumber last_commit() const { return last_commit_; }
+  // Decided in the batch in flight, not given to anybody: for checkers, when a failed commit turns out to be on disk.
+  const std::vector<Finished>& undelivered() const { return answers_; }
   // Of the last durable commit.
   const Counters& counters() const { return counters_; }
-  // Batches by number of operations: 1, 2-3, 4-7, ... (for the group commit histogram).
+  // Of the batch in flight, if there is one: the ids below these may have been handed out.
+  const Counters& newest_counters() const { return in_flight_ ? next_counters_ : counters_; }
+  // Batches by number of answers: 1, 2-3, 4-7, ... (for the group commit histogram). Own work alone does not count.
   const std::map<uint32_t, uint64_t>& batch_size_histogram() const { return histogram_; }
-  // True once when the wall clock was found more than 10 s behind the last commit's time (the shell logs it).
+  // True once after a commit whose time is behind an earlier one's: the wall clock went back by 10 s or more.
   bool TakeClockJumped() { return std::exchange(clock_jumped_, false); }
 
  private:
@@ -97,9 +119,12 @@ class CommitQueue {
     ClientMutation operation;
     MonotonicTime enqueued;
   };
-  void Decide(Waiting waiting, OperationContext& context, const std::optional<std::string>& safe_mode_tip);
+  void Decide(Waiting waiting, OperationContext& context, RetrySessions& sessions,
+              const std::optional<std::string>& safe_mode_tip);
   void DecideInternal(const InternalOperation& operation, OperationContext& context);
-  WallTime CommitTime(WallTime wall);
+  WallTime CommitTime(WallTime wall) const;
+  void NoteCommitTime(MonotonicTime now, WallTime time);
+  std::optional<WallTime> SessionsUnusedSince() const;
 
   const CoreSettings& settings_;
   const NamespaceInfo& info_;
@@ -118,12 +143,18 @@ class CommitQueue {
   std::vector<Effect> effects_;
   std::vector<Finished> answers_;
   bool deleted_something_ = false;
+  bool counters_raised_ = false;
 
   Counters counters_;
   CommitNumber last_commit_;
   std::string session_cursor_;
+  // The lowest commit times of the present and of the last period, each `retry_retention` long by the monotonic clock:
+  // a session used since the last period began bears no lower time, whatever the wall clock did meanwhile (F-110).
+  std::optional<MonotonicTime> period_began_;
+  WallTime period_floor_;
+  std::optional<WallTime> last_period_floor_;
   bool reap_left_ = true;  // look once after every start
-  bool stopped_ = false;
+  absl::Status stopped_;   // why, when stopped
   bool clock_jumped_ = false;
   std::map<uint32_t, uint64_t> histogram_;
 };

@@ -3,41 +3,65 @@
 #include <algorithm>
 
 namespace dolmen::namenode {
+namespace {
+
+// How long a file that could not be closed is left alone (chosen); never more than a quarter of the hard limit.
+constexpr Duration kPostponement = std::chrono::seconds(10);
+
+}  // namespace
 
 void LeaseManager::Open(const std::string& holder, InodeId inode) {
-  Holder& entry = holders_[holder];
-  entry.renewed = now_;
-  entry.inodes.insert(inode);
+  const auto [entry, is_new] = holders_.try_emplace(holder);
+  entry->second.inodes.insert(inode);
+  if (is_new) {
+    entry->second.renewed = now_;
+    by_age_.emplace(now_, entry->first);
+  } else {
+    Renew(holder);
+  }
 }
 
 void LeaseManager::Close(const std::string& holder, InodeId inode) {
-  auto found = holders_.find(holder);
+  const auto found = holders_.find(holder);
   if (found == holders_.end()) return;
   found->second.inodes.erase(inode);
-  if (found->second.inodes.empty()) holders_.erase(found);
+  if (!found->second.inodes.empty()) return;
+  by_age_.erase({found->second.renewed, found->first});
+  holders_.erase(found);
 }
 
 void LeaseManager::Renew(const std::string& holder) {
-  auto found = holders_.find(holder);
-  if (found != holders_.end()) found->second.renewed = now_;
+  const auto found = holders_.find(holder);
+  if (found != holders_.end()) SetRenewed(found, now_);
+}
+
+void LeaseManager::Postpone(const std::string& holder) {
+  const auto found = holders_.find(holder);
+  if (found == holders_.end()) return;
+  const Duration hard_limit = settings_.lease_hard_limit;
+  const MonotonicTime as_if = now_ - hard_limit + std::min(kPostponement, hard_limit / 4);
+  if (as_if > found->second.renewed) SetRenewed(found, as_if);
+}
+
+void LeaseManager::SetRenewed(Holders::iterator holder, MonotonicTime at) {
+  by_age_.erase({holder->second.renewed, holder->first});
+  holder->second.renewed = at;
+  by_age_.emplace(at, holder->first);
 }
 
 bool LeaseManager::SoftLimitExpired(const std::string& holder) const {
-  auto found = holders_.find(holder);
+  const auto found = holders_.find(holder);
   return found == holders_.end() || now_ - found->second.renewed > settings_.lease_soft_limit;
 }
 
 std::vector<LeaseManager::Expired> LeaseManager::HardExpired(size_t limit) const {
-  std::vector<std::pair<MonotonicTime, const std::string*>> late;
-  for (const auto& [name, holder] : holders_)
-    if (now_ - holder.renewed > settings_.lease_hard_limit) late.emplace_back(holder.renewed, &name);
-  std::sort(late.begin(), late.end(),
-            [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : *a.second < *b.second; });
   std::vector<Expired> expired;
-  for (const auto& [renewed, name] : late) {
-    for (InodeId inode : holders_.at(*name).inodes) {
+  for (const auto& [renewed, name] : by_age_) {
+    if (now_ - renewed <= settings_.lease_hard_limit) break;
+    const std::string holder(name);
+    for (InodeId inode : holders_.at(holder).inodes) {
       if (expired.size() == limit) return expired;
-      expired.push_back({*name, inode});
+      expired.push_back({holder, inode});
     }
   }
   return expired;

@@ -37,6 +37,11 @@ struct LeaseClosed {
   std::string holder;
   InodeId inode;
 };
+// A lease ran out, but the file can't be closed yet.
+struct LeaseCloseDeferred {
+  std::string holder;
+  InodeId inode;
+};
 // A block's length was fixed: its replicas count from now on.
 struct BlockCommitted {
   protocol::Block block;
@@ -46,7 +51,7 @@ struct BlockCommitted {
 struct BlockFreed {
   protocol::Block block;
 };
-using Effect = std::variant<LeaseOpened, LeaseClosed, BlockCommitted, BlockFreed>;
+using Effect = std::variant<LeaseOpened, LeaseClosed, LeaseCloseDeferred, BlockCommitted, BlockFreed>;
 
 // Whether a lease holder has been silent too long; LeaseManager implements it. Core thread only.
 class LeaseView {
@@ -58,16 +63,19 @@ class LeaseView {
 
 // Given to every Decide function. Ids, time and random choices are fixed here and carried in what is written.
 struct OperationContext {
-  MetaBatch* batch;             // reads see earlier operations of the batch; writes go here
-  Counters* counters;           // ids are taken here; the executor stores them with the batch
+  MetaBatch* batch;    // reads see earlier operations of the batch; writes go here
+  Counters* counters;  // ids are taken here; the executor stores them with the batch
   std::vector<Effect>* effects;
   const CoreSettings* settings;
   const NamespaceInfo* info;
   const ReplicaView* replicas;
   const LeaseView* leases;
   Random* random;
-  WallTime now;                 // chosen once per batch; >= every earlier commit's time while clocks agree
-  CommitNumber commit;          // of the batch being built
+  WallTime now;         // chosen once per batch; >= every earlier commit's time while clocks agree
+  CommitNumber commit;  // of the batch being built
+  // Open files met on the way whose holder is beyond the soft limit: the executor closes them with CloseExpired as
+  // operations of their own, also when this one is refused. May be nullptr: then only the hard limit closes them.
+  std::vector<LeaseClosed>* overdue = nullptr;
 };
 
 }  // namespace dolmen::namenode

@@ -18,11 +18,11 @@ namespace dolmen::namenode {
 
 // What is asked of the placement policy.
 struct TargetRequest {
-  uint32_t wanted = 0;                  // replicas still needed, >= 1
-  uint64_t block_bytes = 0;             // the most the block may grow to
-  std::string writer_host;              // a datanode on that host takes the first replica if it can
-  std::vector<DatanodeUuid> existing;   // hold the block already; never chosen again
-  std::vector<DatanodeUuid> excluded;   // the caller could not use them
+  uint32_t wanted = 0;                 // replicas still needed, >= 1
+  uint64_t block_bytes = 0;            // the most the block may grow to
+  std::string writer_host;             // a datanode on that host takes the first replica if it can
+  std::vector<DatanodeUuid> existing;  // hold the block already; never chosen again
+  std::vector<DatanodeUuid> excluded;  // the caller could not use them
 };
 
 // Core thread only.
@@ -35,9 +35,14 @@ class ReplicaView {
   // The length of a finalized, confirmed replica with that stamp, if any was reported (the longest): what a dead
   // client's last block is closed at.
   virtual std::optional<uint64_t> FinalizedLength(BlockId block, GenerationStamp stamp) const = 0;
+  // Whether this storage has listed all it holds in its datanode's present session: what it did not list is not there.
+  virtual bool HasReported(const DatanodeUuid& datanode, const StorageId& storage) const = 0;
   // 1..wanted targets in pipeline order. Error kNoDatanodes when none: lists every datanode and why it was refused.
   virtual absl::StatusOr<std::vector<protocol::ReplicaLocation>> ChooseTargets(const TargetRequest& request,
-                                                                              Random& random) const = 0;
+                                                                               Random& random) const = 0;
+  // How to reach a replica's place; nothing when that datanode or storage is not registered now.
+  virtual std::optional<protocol::ReplicaLocation> Locate(const DatanodeUuid& datanode,
+                                                          const StorageId& storage) const = 0;
 };
 
 // Who the datanodes are, for queries: immutable, published by the core whenever it changes.

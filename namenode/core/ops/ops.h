@@ -1,28 +1,41 @@
-// All namespace operations. Each Decide function is one file: it checks, may refuse, and otherwise writes its changes to
-// the context's batch; a refusal leaves no trace (the executor undoes the operation's part of the batch).
-// Error texts and reasons are HDFS's (see each file). Core thread only.
+// All namespace operations. Each Decide function is one file: it checks, may refuse, and otherwise writes its changes
+// to the context's batch; a refusal leaves no trace (the executor undoes the operation's part of the batch). Error
+// texts and reasons are HDFS's (see each file). Core thread only.
 #pragma once
+
+#include <optional>
+#include <string>
 
 #include "namenode/core/operation.h"
 
 namespace dolmen::namenode::ops {
 
-absl::StatusOr<protocol::MkdirsReply> Decide(OperationContext& context, const Caller& caller, const protocol::MkdirsRequest& request);
-absl::StatusOr<protocol::CreateReply> Decide(OperationContext& context, const Caller& caller, const protocol::CreateRequest& request);
-absl::StatusOr<protocol::AddBlockReply> Decide(OperationContext& context, const Caller& caller, const protocol::AddBlockRequest& request);
-absl::StatusOr<protocol::AbandonBlockReply> Decide(OperationContext& context, const Caller& caller, const protocol::AbandonBlockRequest& request);
+absl::StatusOr<protocol::MkdirsReply> Decide(OperationContext& context, const Caller& caller,
+                                             const protocol::MkdirsRequest& request);
+absl::StatusOr<protocol::CreateReply> Decide(OperationContext& context, const Caller& caller,
+                                             const protocol::CreateRequest& request);
+absl::StatusOr<protocol::AddBlockReply> Decide(OperationContext& context, const Caller& caller,
+                                               const protocol::AddBlockRequest& request);
+absl::StatusOr<protocol::AbandonBlockReply> Decide(OperationContext& context, const Caller& caller,
+                                                   const protocol::AbandonBlockRequest& request);
 // kNotReplicatedYet: decide again when a report arrives (the executor parks the call; see CommitQueue).
-absl::StatusOr<protocol::CompleteReply> Decide(OperationContext& context, const Caller& caller, const protocol::CompleteRequest& request);
-absl::StatusOr<protocol::RenameReply> Decide(OperationContext& context, const Caller& caller, const protocol::RenameRequest& request);
-absl::StatusOr<protocol::DeleteReply> Decide(OperationContext& context, const Caller& caller, const protocol::DeleteRequest& request);
-absl::StatusOr<protocol::SetAttributesReply> Decide(OperationContext& context, const Caller& caller, const protocol::SetAttributesRequest& request);
-absl::StatusOr<protocol::FsyncReply> Decide(OperationContext& context, const Caller& caller, const protocol::FsyncRequest& request);
+absl::StatusOr<protocol::CompleteReply> Decide(OperationContext& context, const Caller& caller,
+                                               const protocol::CompleteRequest& request);
+absl::StatusOr<protocol::RenameReply> Decide(OperationContext& context, const Caller& caller,
+                                             const protocol::RenameRequest& request);
+absl::StatusOr<protocol::DeleteReply> Decide(OperationContext& context, const Caller& caller,
+                                             const protocol::DeleteRequest& request);
+absl::StatusOr<protocol::SetAttributesReply> Decide(OperationContext& context, const Caller& caller,
+                                                    const protocol::SetAttributesRequest& request);
+absl::StatusOr<protocol::FsyncReply> Decide(OperationContext& context, const Caller& caller,
+                                            const protocol::FsyncRequest& request);
 
 // ---- the namenode's own operations ------------------------------------------------------------------------------
 
 // Closes an open file whose writer is gone, at the length its finalized blocks give: a last block with a finalized,
-// confirmed replica is committed at that length, any other last block is removed. OK too when the file is not open (any
-// more) or is held by somebody else than `holder`.
+// confirmed replica is committed at that length, any other last block is removed. Deferred (LeaseCloseDeferred) while
+// none of the last block's datanodes has reported. OK too when the file is not open (any more) or is held by somebody
+// else than `holder`.
 absl::Status CloseExpired(OperationContext& context, InodeId inode, const std::string& holder);
 
 // One paced step of freeing deleted trees, at most `reap_entries_per_step` records. Restartable: all its state is the
@@ -30,7 +43,9 @@ absl::Status CloseExpired(OperationContext& context, InodeId inode, const std::s
 absl::StatusOr<bool> ReapDetached(OperationContext& context);
 
 // One paced step of dropping retry sessions not used for the retention time, beginning after `cursor` (updated; empty
-// when a round is done).
-absl::Status ExpireSessions(OperationContext& context, std::string* cursor);
+// when a round is done). `unused_since`: those last used before it; by default what the batch's time gives, which a
+// wall clock that jumped makes wrong.
+absl::Status ExpireSessions(OperationContext& context, std::string* cursor,
+                            std::optional<WallTime> unused_since = std::nullopt);
 
 }  // namespace dolmen::namenode::ops

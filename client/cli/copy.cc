@@ -1,0 +1,243 @@
+#include "client/cli/copy.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/ordered_jobs.h"
+#include "client/cli/path_text.h"
+#include "client/cli/shell_error.h"
+#include "common/error.h"
+
+namespace dolmen::cli {
+namespace {
+
+constexpr char kTemporarySuffix[] = "._COPYING_";
+constexpr uint64_t kMaxBufferBytes = 1 << 20;
+constexpr uint64_t kMinBufferBytes = 4096;
+
+bool Set(const std::atomic<bool>* flag) { return flag != nullptr && flag->load(std::memory_order_relaxed); }
+
+absl::Status Transfer(Reader& reader, Writer& writer, uint64_t length_hint, const std::atomic<bool>* interrupted) {
+  // One byte more than the file has, so that one read sees its end.
+  std::vector<char> buffer(std::clamp(length_hint + 1, kMinBufferBytes, kMaxBufferBytes));
+  while (true) {
+    if (Set(interrupted)) return InterruptedError();
+    DOLMEN_ASSIGN_OR_RETURN(const size_t count, reader.Read(buffer));
+    if (count == 0) break;
+    DOLMEN_RETURN_IF_ERROR(writer.Write(std::string_view(buffer.data(), count)));
+  }
+  return writer.Close();
+}
+
+// One copy of several sources: the walk, its jobs and its bookkeeping.
+class Copier {
+ public:
+  Copier(const Destination& destination, const CopyOptions& options, const std::atomic<bool>* interrupted,
+         ErrorReporter& errors, bool several)
+      : destination_(destination),
+        options_(options),
+        interrupted_(interrupted),
+        errors_(errors),
+        several_(several),
+        jobs_(options.threads.value_or(CopyOptions::kDefaultThreads),
+              [this](const absl::Status& status) { Report(status); }) {}
+
+  void Copy(const CopySource& source) {
+    if (Set(&lost_)) return;
+    CopyArgument(source);
+    if (!options_.threads.has_value()) jobs_.Drain();
+  }
+
+ private:
+  // A failing file does not stop the others, but a namenode that is gone would be waited for once per file.
+  bool Stopped() const { return Set(interrupted_) || Set(&lost_); }
+  absl::Status Noted(absl::Status status) const {
+    if (ReasonOf(status) == ErrorReason::kUnreachable) lost_.store(true, std::memory_order_relaxed);
+    return status;
+  }
+  void Report(const absl::Status& status) {
+    if (ReasonOf(status) != ErrorReason::kUnreachable) return errors_.Report(status);
+    if (std::exchange(reported_lost_, true)) return;
+    errors_.Report(
+        several_ ? MakeError(ErrorReason::kUnreachable, absl::StrCat(status.message(), "; what is left was not copied"))
+                 : status);
+  }
+
+  void CopyArgument(const CopySource& source) {
+    if (Set(interrupted_)) return jobs_.AddResult(InterruptedError());
+    if (!source.node.info.has_value()) return jobs_.AddResult(NoSuchFile(source.node.shown));
+    absl::StatusOr<Node> target = TargetFor(destination_, BaseName(source.tree->AbsolutePath(source.node.path)));
+    if (!target.ok()) return jobs_.AddResult(Noted(target.status()));
+    if (source.node.info->is_directory) {
+      CopyDirectory(*source.tree, source.node, *std::move(target), /*parent_is_new=*/false);
+    } else if (options_.threads.has_value()) {
+      CopyFile(*source.tree, source.node, *std::move(target));
+    } else {
+      jobs_.AddResult(CopyOneFile(*source.tree, source.node, *target));
+    }
+  }
+
+  // `target` is looked up unless its parent was made by this copy, which is then empty.
+  void CopyDirectory(Tree& tree, const Node& source, Node target, bool parent_is_new) {
+    several_ = true;
+    if (Stopped()) return;
+    const std::pair<uint64_t, uint64_t> identity(source.info->device, source.info->inode);
+    if (std::find(open_directories_.begin(), open_directories_.end(), identity) != open_directories_.end()) {
+      return jobs_.AddResult(PathError(source.shown, "Too many levels of symbolic links"));
+    }
+    bool is_new = parent_is_new;
+    if (target.info.has_value()) {
+      if (!target.info->is_directory) return jobs_.AddResult(IsNotADirectory(target.shown));
+    } else {
+      const absl::Status made = destination_.tree->MakeDirectory(target.path);
+      if (!made.ok()) return jobs_.AddResult(Noted(made));
+      is_new = true;
+    }
+    absl::StatusOr<std::vector<NamedInfo>> entries = tree.List(source.path);
+    if (!entries.ok()) return jobs_.AddResult(Noted(entries.status()));
+    open_directories_.push_back(identity);
+    for (NamedInfo& entry : *entries) {
+      if (Set(interrupted_)) {
+        jobs_.AddResult(InterruptedError());
+        break;
+      }
+      if (Set(&lost_)) break;
+      Node child = ChildNode(source, entry.name);
+      child.info = std::move(entry.info);
+      CopyEntry(tree, child, ChildNode(target, entry.name), is_new);
+    }
+    open_directories_.pop_back();
+    if (options_.preserve && !Stopped()) {
+      jobs_.Drain();  // files made below would change the directory's time again
+      jobs_.AddResult(Noted(destination_.tree->SetAttributes(target.path, Attributes(tree, source))));
+    }
+  }
+
+  void CopyEntry(Tree& tree, const Node& source, Node target, bool parent_is_new) {
+    if (!source.info.has_value()) return jobs_.AddResult(NoSuchFile(source.shown));
+    if (!parent_is_new) {
+      absl::StatusOr<std::optional<NodeInfo>> info = destination_.tree->Stat(target.path);
+      if (!info.ok()) return jobs_.AddResult(Noted(info.status()));
+      target.info = *std::move(info);
+    }
+    if (source.info->is_directory) {
+      CopyDirectory(tree, source, std::move(target), parent_is_new);
+    } else if (!source.info->is_regular) {
+      jobs_.AddResult(PathError(source.shown, "Operation not supported"));
+    } else {
+      CopyFile(tree, source, std::move(target));
+    }
+  }
+
+  void CopyFile(Tree& tree, const Node& source, Node target) {
+    jobs_.Add([this, &tree, source, target = std::move(target)] { return CopyOneFile(tree, source, target); });
+  }
+
+  // Runs on the jobs' threads: touches only constant members and `lost_`.
+  absl::Status CopyOneFile(Tree& tree, const Node& source, const Node& target) const {
+    if (Set(interrupted_)) return InterruptedError();
+    if (Set(&lost_)) return absl::OkStatus();  // the reported loss stands for it
+    return Noted(CopyFileNow(tree, source, target));
+  }
+
+  absl::Status CopyFileNow(Tree& tree, const Node& source, const Node& target) const {
+    DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<Reader> reader, tree.Open(source.path));
+    DOLMEN_RETURN_IF_ERROR(
+        CopyStream(*reader, source.info->length, *destination_.tree, target, options_, interrupted_));
+    if (!options_.preserve) return absl::OkStatus();
+    return destination_.tree->SetAttributes(target.path, Attributes(tree, source));
+  }
+
+  // The attributes as names, whatever the source knows them by.
+  static NodeInfo Attributes(Tree& tree, const Node& source) { return tree.WithOwnerNames(*source.info); }
+
+  const Destination& destination_;
+  const CopyOptions& options_;
+  const std::atomic<bool>* const interrupted_;  // not owned
+  mutable std::atomic<bool> lost_{false};       // the namenode cannot be reached any more
+  ErrorReporter& errors_;
+  bool several_;  // more than one file is to be copied
+  bool reported_lost_ = false;
+  std::vector<std::pair<uint64_t, uint64_t>> open_directories_;  // from the argument down to where the walk is
+  OrderedJobs jobs_;  // last: its destructor waits for jobs that use the rest
+};
+
+}  // namespace
+
+absl::Status CheckDestination(const Destination& destination, size_t source_count, bool overwrite) {
+  const Node& node = destination.node;
+  if (source_count > 1) {
+    if (!node.info.has_value()) return NoSuchFile(node.shown);
+    if (!node.info->is_directory) return IsNotADirectory(node.shown);
+    return absl::OkStatus();
+  }
+  if (node.info.has_value()) {
+    return node.info->is_directory || overwrite ? absl::OkStatus() : FileExists(node.shown);
+  }
+  // "dir/" does not exist itself, so its parent's existence does not help.
+  bool parent_exists = false;
+  if (!LooksLikeDirectory(node.shown)) {
+    const std::string absolute = destination.tree->AbsolutePath(node.path);
+    DOLMEN_ASSIGN_OR_RETURN(const std::optional<NodeInfo> parent,
+                            destination.tree->Stat(std::string(ParentPath(absolute))));
+    parent_exists = parent.has_value();
+  }
+  return parent_exists ? absl::OkStatus() : NoSuchFile(node.shown, destination.tree->Qualified(node.path));
+}
+
+absl::StatusOr<Node> TargetFor(const Destination& destination, std::string_view source_name) {
+  const Node& node = destination.node;
+  const bool below = node.info.has_value() ? node.info->is_directory : LooksLikeDirectory(node.shown);
+  if (!below || source_name.empty()) return node;
+  Node target = ChildNode(node, source_name);
+  DOLMEN_ASSIGN_OR_RETURN(target.info, destination.tree->Stat(target.path));
+  return target;
+}
+
+absl::Status CheckNotInside(const std::string& source_shown, const std::string& source_qualified,
+                            const std::string& target_shown, const std::string& target_qualified) {
+  if (source_qualified == target_qualified) {
+    return PathError(PathMessage{.path = source_shown, .target = target_qualified, .error = "are identical"});
+  }
+  const std::string below = source_qualified.ends_with('/') ? source_qualified : source_qualified + "/";
+  if (target_qualified.starts_with(below)) {
+    return PathError(PathMessage{.path = source_shown, .target = target_shown, .error = "is a subdirectory of itself"});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<size_t>> ParseThreads(const ParsedOptions& options) {
+  const auto given = options.values.find("t");
+  if (given == options.values.end()) return std::nullopt;
+  DOLMEN_ASSIGN_OR_RETURN(const int64_t number, ParseInteger(given->second));
+  return static_cast<size_t>(std::clamp<int64_t>(number, 1, CopyOptions::kMaxThreads));
+}
+
+absl::Status CopyAll(const std::vector<CopySource>& sources, const Destination& destination, const CopyOptions& options,
+                     const std::atomic<bool>* interrupted, ErrorReporter& errors) {
+  DOLMEN_RETURN_IF_ERROR(CheckDestination(destination, sources.size(), options.overwrite));
+  Copier copier(destination, options, interrupted, errors, sources.size() > 1);
+  for (const CopySource& source : sources) copier.Copy(source);
+  return absl::OkStatus();
+}
+
+absl::Status CopyStream(Reader& reader, uint64_t length_hint, Tree& tree, const Node& target,
+                        const CopyOptions& options, const std::atomic<bool>* interrupted) {
+  if (target.info.has_value() && (target.info->is_directory || !options.overwrite)) return FileExists(target.shown);
+  Node written = target;
+  if (!options.direct) {
+    written.shown += kTemporarySuffix;
+    written.path += kTemporarySuffix;
+  }
+  DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<Writer> writer, tree.Create(written.path, options.lazy_persist));
+  absl::Status status = Transfer(reader, *writer, length_hint, interrupted);
+  if (!status.ok()) writer->Abort();
+  if (options.direct) return status;
+  if (status.ok()) status = tree.Rename(written, target, target.info.has_value());
+  if (!status.ok()) tree.Discard(written.path, status);
+  return status;
+}
+
+}  // namespace dolmen::cli

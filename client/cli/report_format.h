@@ -1,0 +1,25 @@
+// The text of `dfsadmin -report`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/dolmen/client.h"
+
+namespace dolmen::cli {
+
+// The sections asked for; none means all, of which the empty ones are left out.
+struct ReportSections {
+  bool live = false;
+  bool dead = false;
+  bool decommissioning = false;
+  bool entering_maintenance = false;
+  bool in_maintenance = false;
+  bool all() const { return !live && !dead && !decommissioning && !entering_maintenance && !in_maintenance; }
+};
+
+// Nodes appear in the order given. Stale nodes count as live.
+std::string FormatReport(const ClusterStats& stats, const std::vector<DatanodeReport>& nodes,
+                         const ReportSections& sections);
+
+}  // namespace dolmen::cli

@@ -1,0 +1,242 @@
+#include <utility>
+
+#include "common/rpc/convert_client.h"
+#include "common/rpc/convert_list.h"
+
+namespace dolmen::rpc {
+
+void ToProto(CommitNumber from, v1::ReplyHeader* to) { to->set_commit_number(from.value()); }
+
+absl::StatusOr<CommitNumber> FromProto(const v1::ReplyHeader& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckSize("header.commit_number", from.commit_number()));
+  return CommitNumber(from.commit_number());
+}
+
+// Replies that carry nothing but their header.
+#define DOLMEN_EMPTY_REPLY(Op)                                     \
+  v1::Op##Reply ToProto(const protocol::Op##Reply&) { return {}; } \
+  absl::StatusOr<protocol::Op##Reply> FromProto(const v1::Op##Reply&) { return protocol::Op##Reply(); }
+DOLMEN_EMPTY_REPLY(Mkdirs)
+DOLMEN_EMPTY_REPLY(AbandonBlock)
+DOLMEN_EMPTY_REPLY(SetAttributes)
+DOLMEN_EMPTY_REPLY(Fsync)
+DOLMEN_EMPTY_REPLY(RenewLease)
+DOLMEN_EMPTY_REPLY(ReportBadReplica)
+#undef DOLMEN_EMPTY_REPLY
+
+v1::CreateReply ToProto(const protocol::CreateReply& from) {
+  v1::CreateReply to;
+  ToProto(from.status, to.mutable_status());
+  return to;
+}
+
+absl::StatusOr<protocol::CreateReply> FromProto(const v1::CreateReply& from) {
+  protocol::CreateReply to;
+  DOLMEN_ASSIGN_OR_RETURN(to.status, FromProto(from.status()), "status");
+  return to;
+}
+
+v1::AddBlockReply ToProto(const protocol::AddBlockReply& from) {
+  v1::AddBlockReply to;
+  ToProto(from.block, to.mutable_block());
+  return to;
+}
+
+absl::StatusOr<protocol::AddBlockReply> FromProto(const v1::AddBlockReply& from) {
+  protocol::AddBlockReply to;
+  DOLMEN_ASSIGN_OR_RETURN(to.block, FromProto(from.block()), "block");
+  return to;
+}
+
+v1::CompleteReply ToProto(const protocol::CompleteReply& from) {
+  v1::CompleteReply to;
+  to.set_closed(from.closed);
+  if (from.closed) ToProto(from.status, to.mutable_status());
+  return to;
+}
+
+absl::StatusOr<protocol::CompleteReply> FromProto(const v1::CompleteReply& from) {
+  protocol::CompleteReply to;
+  to.closed = from.closed();
+  if (to.closed) {
+    DOLMEN_ASSIGN_OR_RETURN(to.status, FromProto(from.status()), "status");
+  }
+  return to;
+}
+
+v1::RenameReply ToProto(const protocol::RenameReply& from) {
+  v1::RenameReply to;
+  to.set_renamed(from.renamed);
+  return to;
+}
+
+absl::StatusOr<protocol::RenameReply> FromProto(const v1::RenameReply& from) {
+  return protocol::RenameReply{.renamed = from.renamed()};
+}
+
+v1::DeleteReply ToProto(const protocol::DeleteReply& from) {
+  v1::DeleteReply to;
+  to.set_deleted(from.deleted);
+  return to;
+}
+
+absl::StatusOr<protocol::DeleteReply> FromProto(const v1::DeleteReply& from) {
+  return protocol::DeleteReply{.deleted = from.deleted()};
+}
+
+v1::SetSafeModeReply ToProto(const protocol::SetSafeModeReply& from) {
+  v1::SetSafeModeReply to;
+  to.set_on(from.on);
+  return to;
+}
+
+absl::StatusOr<protocol::SetSafeModeReply> FromProto(const v1::SetSafeModeReply& from) {
+  return protocol::SetSafeModeReply{.on = from.on()};
+}
+
+v1::GetFileInfoReply ToProto(const protocol::GetFileInfoReply& from) {
+  v1::GetFileInfoReply to;
+  if (from.status) ToProto(*from.status, to.mutable_status());
+  return to;
+}
+
+absl::StatusOr<protocol::GetFileInfoReply> FromProto(const v1::GetFileInfoReply& from) {
+  protocol::GetFileInfoReply to;
+  if (from.has_status()) {
+    DOLMEN_ASSIGN_OR_RETURN(to.status, FromProto(from.status()), "status");
+  }
+  return to;
+}
+
+v1::GetListingReply ToProto(const protocol::GetListingReply& from) {
+  v1::GetListingReply to;
+  to.set_exists(from.exists);
+  ListToProto(from.entries, to.mutable_entries());
+  to.set_has_more(from.has_more);
+  return to;
+}
+
+absl::StatusOr<protocol::GetListingReply> FromProto(const v1::GetListingReply& from) {
+  protocol::GetListingReply to;
+  to.exists = from.exists();
+  DOLMEN_ASSIGN_OR_RETURN(to.entries,
+                          ListFromProto<protocol::FileStatus>("entries", from.entries(), kMaxListingEntries));
+  to.has_more = from.has_more();
+  return to;
+}
+
+v1::GetBlockLocationsReply ToProto(const protocol::GetBlockLocationsReply& from) {
+  v1::GetBlockLocationsReply to;
+  ToProto(from.status, to.mutable_status());
+  ListToProto(from.blocks, to.mutable_blocks());
+  to.set_last_is_open(from.last_is_open);
+  return to;
+}
+
+absl::StatusOr<protocol::GetBlockLocationsReply> FromProto(const v1::GetBlockLocationsReply& from) {
+  protocol::GetBlockLocationsReply to;
+  DOLMEN_ASSIGN_OR_RETURN(to.status, FromProto(from.status()), "status");
+  DOLMEN_ASSIGN_OR_RETURN(to.blocks, ListFromProto<protocol::LocatedBlock>("blocks", from.blocks(), kMaxLocatedBlocks));
+  to.last_is_open = from.last_is_open();
+  return to;
+}
+
+v1::GetFsStatsReply ToProto(const protocol::GetFsStatsReply& from) {
+  v1::GetFsStatsReply to;
+  to.set_capacity_bytes(from.capacity_bytes);
+  to.set_used_bytes(from.used_bytes);
+  to.set_remaining_bytes(from.remaining_bytes);
+  to.set_under_replicated_blocks(from.under_replicated_blocks);
+  to.set_corrupt_blocks(from.corrupt_blocks);
+  to.set_missing_blocks(from.missing_blocks);
+  to.set_missing_blocks_replication_one(from.missing_blocks_replication_one);
+  to.set_pending_deletion_blocks(from.pending_deletion_blocks);
+  to.set_files(from.files);
+  to.set_directories(from.directories);
+  to.set_blocks(from.blocks);
+  to.set_safe_mode(from.safe_mode);
+  to.set_safe_mode_tip(from.safe_mode_tip);
+  return to;
+}
+
+absl::StatusOr<protocol::GetFsStatsReply> FromProto(const v1::GetFsStatsReply& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckText("safe_mode_tip", from.safe_mode_tip(), kMaxMessageBytes));
+  return protocol::GetFsStatsReply{.capacity_bytes = from.capacity_bytes(),
+                                   .used_bytes = from.used_bytes(),
+                                   .remaining_bytes = from.remaining_bytes(),
+                                   .under_replicated_blocks = from.under_replicated_blocks(),
+                                   .corrupt_blocks = from.corrupt_blocks(),
+                                   .missing_blocks = from.missing_blocks(),
+                                   .missing_blocks_replication_one = from.missing_blocks_replication_one(),
+                                   .pending_deletion_blocks = from.pending_deletion_blocks(),
+                                   .files = from.files(),
+                                   .directories = from.directories(),
+                                   .blocks = from.blocks(),
+                                   .safe_mode = from.safe_mode(),
+                                   .safe_mode_tip = from.safe_mode_tip()};
+}
+
+void ToProto(const protocol::DatanodeReportEntry& from, v1::DatanodeReportEntry* to) {
+  ToProto(from.info, to->mutable_info());
+  to->set_liveness(static_cast<v1::DatanodeLiveness>(from.liveness));
+  ListToProto(from.storages, to->mutable_storages());
+  to->set_active_streams(from.active_streams);
+  to->set_last_heartbeat_age_ms(from.last_heartbeat_age_ms);
+  if (from.last_full_report_age_ms) to->set_last_full_report_age_ms(*from.last_full_report_age_ms);
+}
+
+absl::StatusOr<protocol::DatanodeReportEntry> FromProto(const v1::DatanodeReportEntry& from) {
+  protocol::DatanodeReportEntry to;
+  DOLMEN_ASSIGN_OR_RETURN(to.info, FromProto(from.info()), "info");
+  DOLMEN_ASSIGN_OR_RETURN(to.liveness, CheckEnum("liveness", from.liveness(), protocol::DatanodeLiveness::kDead));
+  DOLMEN_ASSIGN_OR_RETURN(to.storages,
+                          ListFromProto<protocol::StorageReport>("storages", from.storages(), kMaxStorages));
+  to.active_streams = from.active_streams();
+  to.last_heartbeat_age_ms = from.last_heartbeat_age_ms();
+  if (from.has_last_full_report_age_ms()) to.last_full_report_age_ms = from.last_full_report_age_ms();
+  return to;
+}
+
+v1::GetDatanodeReportReply ToProto(const protocol::GetDatanodeReportReply& from) {
+  v1::GetDatanodeReportReply to;
+  ListToProto(from.datanodes, to.mutable_datanodes());
+  return to;
+}
+
+absl::StatusOr<protocol::GetDatanodeReportReply> FromProto(const v1::GetDatanodeReportReply& from) {
+  protocol::GetDatanodeReportReply to;
+  DOLMEN_ASSIGN_OR_RETURN(to.datanodes,
+                          ListFromProto<protocol::DatanodeReportEntry>("datanodes", from.datanodes(), kMaxDatanodes));
+  return to;
+}
+
+v1::GetServerDefaultsReply ToProto(const protocol::GetServerDefaultsReply& from) {
+  v1::GetServerDefaultsReply to;
+  to.set_cluster(from.cluster.value());
+  to.set_block_bytes(from.block_bytes);
+  to.set_replication(from.replication);
+  to.set_bytes_per_checksum(from.bytes_per_checksum);
+  to.set_packet_bytes(from.packet_bytes);
+  to.set_lease_soft_limit_ms(from.lease_soft_limit_ms);
+  to.set_version(from.version);
+  return to;
+}
+
+absl::StatusOr<protocol::GetServerDefaultsReply> FromProto(const v1::GetServerDefaultsReply& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckName("cluster", from.cluster()));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("block_bytes", from.block_bytes()));
+  DOLMEN_RETURN_IF_ERROR(CheckBetween("replication", from.replication(), 0, UINT16_MAX));
+  DOLMEN_RETURN_IF_ERROR(CheckNotNegative("lease_soft_limit_ms", from.lease_soft_limit_ms()));
+  DOLMEN_RETURN_IF_ERROR(CheckText("version", from.version()));
+  protocol::GetServerDefaultsReply to;
+  to.cluster = ClusterId(from.cluster());
+  to.block_bytes = from.block_bytes();
+  to.replication = from.replication();
+  to.bytes_per_checksum = from.bytes_per_checksum();
+  to.packet_bytes = from.packet_bytes();
+  to.lease_soft_limit_ms = from.lease_soft_limit_ms();
+  to.version = from.version();
+  return to;
+}
+
+}  // namespace dolmen::rpc

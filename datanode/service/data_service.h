@@ -1,0 +1,27 @@
+// The gRPC service for block bytes: raw methods, so that payload is never copied by protobuf.
+#pragma once
+
+#include "datanode/service/node.h"
+#include "proto/data_transfer.grpc.pb.h"
+
+namespace dolmen::datanode {
+
+// `node` is not owned and outlives the server.
+class DataService final
+    : public v1::DataTransfer::WithRawCallbackMethod_WriteBlock<v1::DataTransfer::WithRawCallbackMethod_ReadBlock<
+          v1::DataTransfer::WithRawCallbackMethod_GetVisibleLength<v1::DataTransfer::Service>>> {
+ public:
+  explicit DataService(Node* node) : node_(node) {}
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* WriteBlock(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadBlock(grpc::CallbackServerContext* context,
+                                                        const grpc::ByteBuffer* request) override;
+  grpc::ServerUnaryReactor* GetVisibleLength(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                             grpc::ByteBuffer* reply) override;
+
+ private:
+  Node* const node_;
+};
+
+}  // namespace dolmen::datanode

@@ -1,0 +1,205 @@
+#include "datanode/service/node.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/error.h"
+#include "spdlog/spdlog.h"
+
+namespace dolmen::datanode {
+namespace {
+
+// Replicas unlinked per round of housekeeping: paced, so that a big deletion does not keep a disk busy (chosen).
+constexpr size_t kPurgedAtOnce = 200;
+
+}  // namespace
+
+Node::Node(BlockStore* store, NodeOptions options, const Clock* clock, uint64_t seed)
+    : store_(store), options_(std::move(options)), clock_(clock), limits_(options_.limits), chooser_(Random(seed)) {
+  for (const protocol::StorageReport& storage : store_->StorageReports()) {
+    workers_[storage.id] = std::make_unique<VolumeWorkers>(store_, storage.id, options_.workers, clock_);
+  }
+}
+
+Node::~Node() { StopWorkers(); }
+
+void Node::StopWorkers() {
+  for (auto& [storage, workers] : workers_) workers->Stop();
+}
+
+VolumeWorkers* Node::WorkersOf(const StorageId& storage) {
+  const auto found = workers_.find(storage);
+  return found == workers_.end() ? nullptr : found->second.get();
+}
+
+absl::StatusOr<StorageId> Node::ChooseVolume(const StorageId& wanted, uint64_t bytes) {
+  const std::vector<protocol::StorageReport> reports = store_->StorageReports();
+  std::vector<VolumeCandidate> candidates;
+  MutexLock lock(&limits_mutex_);
+  for (const protocol::StorageReport& report : reports) {
+    candidates.push_back({.storage = report.id,
+                          .online = !report.failed,
+                          .remaining_bytes = report.remaining_bytes,
+                          .writers = limits_.writers(report.id)});
+  }
+  return chooser_.Choose(candidates, wanted, bytes);
+}
+
+absl::StatusOr<std::shared_ptr<Node::Slot>> Node::Acquire(StreamKind kind, const StorageId& storage) {
+  {
+    MutexLock lock(&limits_mutex_);
+    DOLMEN_RETURN_IF_ERROR(limits_.Acquire(kind, storage));
+  }
+  return std::make_shared<Slot>(this, kind, storage);
+}
+
+void Node::Release(StreamKind kind, const StorageId& storage) {
+  MutexLock lock(&limits_mutex_);
+  limits_.Release(kind, storage);
+}
+
+uint32_t Node::ActiveStreams() const {
+  MutexLock lock(&limits_mutex_);
+  return limits_.streams();
+}
+
+uint32_t Node::ActiveTransfers() const {
+  MutexLock lock(&limits_mutex_);
+  return limits_.transfers();
+}
+
+TokenKeys Node::keys() const {
+  MutexLock lock(&keys_mutex_);
+  return keys_;
+}
+
+void Node::AddKey(const TokenKey& key) {
+  MutexLock lock(&keys_mutex_);
+  keys_.Add(key);
+}
+
+void Node::SetReporter(ReportFunction report) { report_ = std::move(report); }
+
+void Node::Report(const StorageId& storage, const protocol::ReportedReplica& replica) {
+  if (report_) report_(storage, replica);
+}
+
+void Node::Suspect(const protocol::Block& block) {
+  const std::optional<StorageId> storage = store_->StorageOf(block.id);
+  if (!storage.has_value()) return;
+  WorkersOf(*storage)->background().TryPost([this, block, storage = *storage] {
+    const absl::StatusOr<VerifyOutcome> outcome = store_->Verify(block);
+    if (outcome.ok() && *outcome == VerifyOutcome::kCorrupt) {
+      Report(storage, {.block = block, .state = protocol::ReplicaState::kCorrupt});
+    }
+  });
+}
+
+void Node::Verify(const protocol::Block& block) {
+  const std::optional<StorageId> storage = store_->StorageOf(block.id);
+  if (!storage.has_value()) return;
+  const bool taken = WorkersOf(*storage)->background().TryPost([this, block, storage = *storage] {
+    const absl::StatusOr<VerifyOutcome> outcome = store_->Verify(block);
+    if (!outcome.ok()) return LogIfError(outcome.status(), "the namenode asks for verification again");
+    const bool good = *outcome == VerifyOutcome::kGood;
+    spdlog::info("verified {}: {}", block.id.ToString(), good ? "good" : "corrupt");
+    Report(storage,
+           {.block = block, .state = good ? protocol::ReplicaState::kFinalized : protocol::ReplicaState::kCorrupt});
+  });
+  if (!taken) spdlog::warn("too busy to verify {}; the namenode will ask again", block.id.ToString());
+}
+
+void Node::Delete(const protocol::DeleteReplicasCommand& command) {
+  // Each on its own volume's thread, whatever storage the command names: a disk that hangs must hold up nobody else.
+  for (const protocol::Block& block : command.blocks) {
+    const std::optional<StorageId> storage = store_->StorageOf(block.id);
+    if (!storage.has_value()) {
+      Report(command.storage, {.block = block, .state = protocol::ReplicaState::kDeleted});
+      continue;
+    }
+    const bool taken = WorkersOf(*storage)->background().TryPost([this, block, storage = *storage] {
+      const absl::Status deleted = store_->Delete(block, clock_->Now());
+      if (deleted.ok() || ReasonOf(deleted) == ErrorReason::kReplicaNotFound) {
+        Report(storage, {.block = block, .state = protocol::ReplicaState::kDeleted});
+      } else {
+        LogIfError(deleted, "the namenode orders the deletion again");
+      }
+    });
+    if (!taken) spdlog::warn("too busy to delete {}; the namenode will order it again", block.id.ToString());
+  }
+}
+
+void Node::Add(const std::shared_ptr<LiveStream>& stream) {
+  MutexLock lock(&streams_mutex_);
+  streams_[stream.get()] = stream;
+}
+
+void Node::Remove(const LiveStream* stream) {
+  MutexLock lock(&streams_mutex_);
+  streams_.erase(stream);
+  streams_changed_.SignalAll();
+}
+
+size_t Node::live_streams() const {
+  MutexLock lock(&streams_mutex_);
+  return streams_.size();
+}
+
+void Node::CancelAll() {
+  std::vector<std::shared_ptr<LiveStream>> all;
+  {
+    MutexLock lock(&streams_mutex_);
+    for (auto& [stream, weak] : streams_) all.push_back(weak.lock());
+  }
+  for (const std::shared_ptr<LiveStream>& stream : all) {
+    if (stream != nullptr) stream->Cancel();
+  }
+}
+
+bool Node::WaitUntilQuiet(Duration timeout) {
+  const MonotonicTime deadline = clock_->Now() + timeout;
+  MutexLock lock(&streams_mutex_);
+  while (!streams_.empty()) {
+    const MonotonicTime now = clock_->Now();
+    if (now >= deadline) return false;
+    streams_changed_.WaitFor(&streams_mutex_, deadline - now);
+  }
+  return true;
+}
+
+void Node::Tick() {
+  const MonotonicTime now = clock_->Now();
+  peers_.Poll(now);
+  std::vector<std::shared_ptr<LiveStream>> all;
+  {
+    MutexLock lock(&streams_mutex_);
+    for (auto& [stream, weak] : streams_) all.push_back(weak.lock());
+  }
+  for (const std::shared_ptr<LiveStream>& stream : all) {
+    if (stream != nullptr) stream->Tick(now);
+  }
+}
+
+void Node::Housekeeping() {
+  bool first = true;
+  for (auto& [storage, workers] : workers_) {
+    if (!store_->IsOnline(storage)) continue;
+    if (workers->LongestRunning() > options_.disk_hang_timeout) {
+      store_->FailVolume(storage, "a disk call does not come back");
+      continue;
+    }
+    {
+      MutexLock lock(&housekeeping_mutex_);
+      if (!refreshing_.insert(storage).second) continue;  // the last round is not through yet
+    }
+    workers->background().Post([this, storage = storage, purge = first] {
+      store_->RefreshSpace(storage);
+      if (purge) LogIfError(store_->PurgeTrash(clock_->Now(), kPurgedAtOnce).status(), "tried again in the next round");
+      MutexLock lock(&housekeeping_mutex_);
+      refreshing_.erase(storage);
+    });
+    first = false;
+  }
+}
+
+}  // namespace dolmen::datanode

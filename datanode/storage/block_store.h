@@ -1,0 +1,228 @@
+// All replicas of a datanode, on several storage directories. Format and crash states: docs/formats/replica-files.md.
+//
+//   states of a replica here, and what is allowed      from            to
+//   creating      nothing yet                          CreateReplica   being written | temporary | gone
+//   being written written, read to its visible length, from above      finalizing | deleting
+//                 while its writer lives; without one
+//                 neither: it waits for recovery
+//   temporary     written; nobody else sees it         from above      finalizing | gone
+//   finalizing    read if it was being written         FinalizeGroup   finalized | being written | corrupt
+//   finalized     read                                 from above      corrupt | deleting
+//   corrupt       reported, never read                 Verify, scan    deleting
+//   deleting      nothing                              Delete          gone (its files are in trash/)
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/clock.h"
+#include "common/file_system.h"
+#include "common/mutex.h"
+#include "common/protocol/data_transfer.h"
+#include "common/protocol/datanode_namenode.h"
+#include "common/random.h"
+#include "datanode/storage/buffer_pool.h"
+#include "datanode/storage/open_replica.h"
+#include "datanode/storage/replica_reader.h"
+#include "datanode/storage/volume.h"
+#include "datanode/storage/volume_scan.h"
+
+namespace dolmen::datanode {
+
+struct DataDirectory {
+  std::string path;
+  protocol::StorageType type = protocol::StorageType::kDisk;
+};
+
+struct BlockStoreOptions {
+  std::vector<DataDirectory> directories;
+  uint64_t kept_free_bytes = 0;           // of each volume, never used for replicas
+  uint32_t failed_volumes_tolerated = 0;  // at the start; later the store serves what still works
+  bool allow_new_directories = false;     // an empty directory beside ones in use is meant to be new, not unmounted
+  Duration trash_grace = std::chrono::minutes(5);
+  size_t pooled_buffers = 32;  // of kMaxPacketBytes each, kept for reads
+};
+
+// What this datanode is and has seen, the highest over its volumes.
+struct StoreIdentity {
+  ClusterId cluster;  // none: never registered
+  DatanodeUuid datanode;
+  Epoch highest_epoch;
+  std::string highest_incarnation;
+  BlockId highest_block;
+  GenerationStamp highest_stamp;
+};
+
+struct CreateRequest {
+  protocol::Block block;        // id and stamp
+  StorageId storage;            // empty or unknown: the volume with the most room
+  bool is_copy = false;         // temporary until finalized
+  uint64_t expected_bytes = 0;  // reserved on the volume
+};
+
+class BlockStore;
+
+// The right to write one replica. One thread at a time, except Sync (beside Write), SetVisibleLength and the getters.
+// The store outlives it. Destroyed without Finalize or Discard: a replica being written stays so (its bytes are for
+// recovery), a temporary one is removed.
+class ReplicaWriter {
+ public:
+  ~ReplicaWriter();
+  ReplicaWriter(const ReplicaWriter&) = delete;
+  ReplicaWriter& operator=(const ReplicaWriter&) = delete;
+
+  // As OpenReplica.
+  absl::Status Write(const protocol::Packet& packet) { return replica_->Write(packet); }
+  absl::Status Sync() { return replica_->Sync(); }
+  void SetVisibleLength(uint64_t length) { replica_->SetVisible(length); }
+  uint64_t written_length() const { return replica_->written(); }
+
+  // Id, stamp and bytes written.
+  protocol::Block block() const;
+  const StorageId& storage() const { return replica_->volume().id(); }
+
+  // Removes the replica: nothing of it was ever acknowledged.
+  void Discard();
+
+ private:
+  friend class BlockStore;
+  ReplicaWriter(BlockStore* store, std::shared_ptr<OpenReplica> replica)
+      : store_(store), replica_(std::move(replica)) {}
+
+  BlockStore* const store_;
+  const std::shared_ptr<OpenReplica> replica_;
+  bool done_ = false;  // finalized or discarded
+};
+
+enum class VerifyOutcome { kGood, kCorrupt };
+
+// Runs all tasks and returns when they are done; may run them side by side.
+using ParallelRunner = std::function<void(std::vector<std::function<void()>> tasks)>;
+void RunOneByOne(std::vector<std::function<void()>> tasks);
+
+// Thread-safe. `fs` is not owned and outlives this.
+class BlockStore {
+ public:
+  // Locks, checks and scans the directories; a directory that is new or empty is initialised (see VERSION) if all are,
+  // or if allow_new_directories. `random` makes the ids. `run` scans volumes side by side.
+  // Errors (nothing was changed in the refused directory): kBusy, another process holds a directory; kDamaged, see
+  // Volume::Look; kWrongCluster, the directories belong to different clusters or datanodes; kIllegalArgument, no
+  // directory, or one named twice; kIo, more volumes failed than are tolerated.
+  static absl::StatusOr<std::unique_ptr<BlockStore>> Open(FileSystem* fs, const BlockStoreOptions& options,
+                                                          Random* random, MonotonicTime now,
+                                                          const ParallelRunner& run = RunOneByOne);
+  // Clean end: writes the exact highest ids. All writers and readers must be gone.
+  ~BlockStore();
+
+  StoreIdentity identity() const;
+  // Durable on every working volume before it returns OK. The caller checked that it is acceptable (C-12).
+  absl::Status RecordNamenode(const protocol::NamenodeIdentity& namenode);
+
+  // Errors: kFileAlreadyExists when any replica of the block is here, kStaleGenerationStamp when it is a newer one,
+  // kBusy while one is being deleted, kNoSpace, kIo.
+  absl::StatusOr<std::unique_ptr<ReplicaWriter>> CreateReplica(const CreateRequest& request);
+
+  // Makes the replicas finalized, one answer each, in the order given. When durable: the bytes are synced, then the
+  // names moved, then the directories synced, each step for the whole group; after OK a power loss changes nothing.
+  // After an error the writer accepts nothing more and its replica stays being written, or is corrupt when it can't be
+  // known what a power loss would leave. The writers stay the caller's. `run` syncs files side by side.
+  std::vector<absl::Status> FinalizeGroup(std::span<ReplicaWriter* const> writers, bool durable,
+                                          const ParallelRunner& run = RunOneByOne);
+
+  // Errors: kReplicaNotFound, kStaleGenerationStamp (another stamp than asked), kChecksum when it is known to be
+  // corrupt, kNotReplicatedYet when it waits for recovery. `block.length` is ignored.
+  absl::StatusOr<std::unique_ptr<ReplicaReader>> OpenReader(const protocol::Block& block);
+  // Bytes that readers may see. Errors as OpenReader.
+  absl::StatusOr<uint64_t> VisibleLength(const protocol::Block& block);
+  // Where a replica is; nothing when there is none.
+  std::optional<StorageId> StorageOf(BlockId block) const;
+
+  // Moves the files to trash/; they are unlinked after the grace time. A live writer is cut off.
+  // Errors: kReplicaNotFound, kStaleGenerationStamp, kBusy (being created, finalized or deleted right now), kIo.
+  absl::Status Delete(const protocol::Block& block, MonotonicTime now);
+  // Unlinks at most `limit` replicas whose grace time is over; returns how many.
+  absl::StatusOr<size_t> PurgeTrash(MonotonicTime now, size_t limit);
+  size_t trash_size() const;
+
+  // Reads a finalized replica and compares it with its checksums. kCorrupt: it is not served any more.
+  // Errors as OpenReader, and kIo when that much could not be found out.
+  absl::StatusOr<VerifyOutcome> Verify(const protocol::Block& block);
+
+  // Up to `limit` replicas of one storage with ids >= first, by id: finalized, being written and corrupt ones.
+  std::vector<protocol::ReportedReplica> ListRange(const StorageId& storage, BlockId first, size_t limit) const;
+  std::vector<protocol::StorageReport> StorageReports() const;
+  // Asks all volumes (or one) for their free space; may wait for the disk.
+  void RefreshSpace();
+  void RefreshSpace(const StorageId& storage);
+  // Takes a volume offline, e.g. because its disk does not answer.
+  void FailVolume(const StorageId& storage, std::string_view reason);
+  bool IsOnline(const StorageId& storage) const;
+  // Open writers, for tests and leak counters.
+  size_t open_writers() const;
+
+ private:
+  friend class ReplicaWriter;
+  enum class State : uint8_t { kCreating, kBeingWritten, kTemporary, kFinalizing, kFinalized, kCorrupt, kDeleting };
+  struct Entry {
+    GenerationStamp stamp;
+    uint64_t length = 0;  // finalized: exact; being written: when the writer was last gone
+    State state = State::kCreating;
+    std::shared_ptr<OpenReplica> open;  // while a writer lives
+  };
+  using Index = absl::btree_map<BlockId, Entry>;
+  struct VolumeSlot {
+    std::unique_ptr<Volume> volume;
+    Index index;  // guarded by mutex_
+  };
+  struct Place {
+    VolumeSlot* slot;
+    Entry* entry;
+  };
+  struct Group;  // the part of a finalize group on one volume
+
+  BlockStore(const BlockStoreOptions& options);
+
+  absl::Status Load(VolumeContents contents, VolumeSlot* slot, MonotonicTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status DropDuplicates(MonotonicTime now);
+  std::optional<Place> Find(BlockId block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Place> FindReadable(const protocol::Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Volume* ChooseVolume(const StorageId& wanted) const;
+  VolumeSlot* SlotOf(const StorageId& storage) const;
+  absl::Status NoteSeen(const protocol::Block& block);
+  absl::Status WriteIdentities(const std::function<void(VolumeIdentity*)>& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(identity_mutex_);
+  absl::Status MoveToTrash(Volume& volume, ReplicaPlace place, BlockId block, GenerationStamp stamp, MonotonicTime now);
+  void CloseWriter(ReplicaWriter* writer, bool discard);
+  void EraseOpen(const OpenReplica& replica);
+  void FinalizeOnVolume(Group* group, bool durable, const ParallelRunner& run);
+  absl::Status RenameOne(const OpenReplica& replica);
+
+  const BlockStoreOptions options_;
+  BufferPool pool_;
+  std::vector<std::unique_ptr<VolumeSlot>> slots_;  // constant after Open
+
+  // Lock order: identity_mutex_ before mutex_ before the volumes' and replicas' own locks. mutex_ is never held across
+  // a disk call; identity_mutex_ is, so that identities are written one after another.
+  mutable Mutex identity_mutex_;
+  StoreIdentity identity_ ABSL_GUARDED_BY(identity_mutex_);  // what was really seen
+  BlockId block_bound_ ABSL_GUARDED_BY(identity_mutex_);     // durable: ids above it need a write first
+  GenerationStamp stamp_bound_ ABSL_GUARDED_BY(identity_mutex_);
+
+  mutable Mutex mutex_;  // guards the slots' indexes too
+  struct TrashKey {
+    Volume* volume;
+    TrashedReplica replica;
+  };
+  std::multimap<MonotonicTime, TrashKey> trash_ ABSL_GUARDED_BY(mutex_);  // by the time of deletion
+  size_t writers_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace dolmen::datanode

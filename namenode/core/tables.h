@@ -1,0 +1,117 @@
+// Typed access to the stored namespace. Reading takes any MetaReader; every change goes through an OperationContext
+// and, inside tables.cc, through ONE function that overwrites or removes stored records.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/protocol/types.h"
+#include "namenode/core/meta_store.h"
+#include "namenode/core/operation.h"
+#include "namenode/core/records.h"
+
+namespace dolmen::namenode {
+
+// ---- inodes -------------------------------------------------------------------------------------------------------
+
+// The entry `name` of a directory, or nothing. Errors of all reading functions: kDamaged or kIo from the store.
+absl::StatusOr<std::optional<InodeRecord>> GetInode(const MetaReader& reader, InodeId parent, std::string_view name);
+// kDamaged when there is none: the namespace was never formatted.
+absl::StatusOr<InodeRecord> GetRoot(const MetaReader& reader);
+
+// Where an inode is.
+struct InodePlace {
+  std::vector<InodeId> ancestors;  // the root first, the parent last; none for the root itself
+  std::vector<std::string> names;  // the path's components
+
+  InodeId parent() const { return ancestors.empty() ? InodeId() : ancestors.back(); }
+  std::string_view name() const { return names.empty() ? std::string_view() : std::string_view(names.back()); }
+  std::string Path() const;
+};
+// Nothing for an unknown id and for one whose parents do not reach the root (it was deleted and awaits the reaper).
+absl::StatusOr<std::optional<InodePlace>> FindPlace(const MetaReader& reader, InodeId inode);
+absl::StatusOr<std::optional<InodeRecord>> GetInodeById(const MetaReader& reader, InodeId inode);
+// kFileNotFound when the id does not resolve.
+absl::StatusOr<std::string> PathOf(const MetaReader& reader, InodeId inode);
+
+// Writes the record of an entry and sets its changed_at.
+void PutInode(OperationContext& context, InodeId parent, std::string_view name, InodeRecord* record);
+// The same for an entry that is new at this place: also says where the id is.
+void LinkInode(OperationContext& context, InodeId parent, std::string_view name, InodeRecord* record);
+// Removes the entry and forgets where its id is. What hangs on the id (blocks, children, totals) stays.
+void UnlinkInode(OperationContext& context, InodeId parent, std::string_view name, InodeId inode);
+
+// ---- deleted roots ------------------------------------------------------------------------------------------------
+
+void PutDetached(OperationContext& context, const DetachedRecord& record);
+void RemoveDetached(OperationContext& context, InodeId inode);
+
+// ---- blocks -------------------------------------------------------------------------------------------------------
+
+// In an inode's extensions: a block that is not the last is shorter than block_bytes, so offsets are sums of lengths
+// and not multiples of block_bytes. Empty value.
+inline constexpr uint64_t kIrregularBlocksTag = 1;
+
+struct FileBlock {
+  BlockId id;
+  BlockRecord record;
+
+  protocol::Block AsBlock() const { return {id, record.stamp, record.length}; }
+  bool Matches(const protocol::Block& block) const { return block.id == id && block.stamp == record.stamp; }
+};
+// "blk_1073741824_1001", or "null".
+std::string BlockText(const protocol::Block& block);
+std::string BlockText(const std::optional<FileBlock>& block);
+
+absl::StatusOr<std::optional<BlockRecord>> GetBlock(const MetaReader& reader, BlockId block);
+// kDamaged when the file has no block with that index.
+absl::StatusOr<FileBlock> GetFileBlock(const MetaReader& reader, InodeId inode, uint64_t index);
+// The file's block number block_count - `from_end` (1: the last); nothing when it has fewer.
+absl::StatusOr<std::optional<FileBlock>> GetBlockFromEnd(const MetaReader& reader, const InodeRecord& file,
+                                                         uint64_t from_end);
+
+// Allocates id and stamp and appends a block under construction. `file` is changed, not written.
+FileBlock AppendBlock(OperationContext& context, InodeRecord* file);
+// Fixes the length of a block under construction. `file` is changed, not written; totals are the caller's.
+void CommitBlock(OperationContext& context, InodeRecord* file, FileBlock* block, uint64_t length);
+// The one function that frees blocks: removes the file's last block. `file` is changed, not written; totals are the
+// caller's. kDamaged when it has none.
+absl::Status FreeLastBlock(OperationContext& context, InodeRecord* file);
+
+// ---- open files ---------------------------------------------------------------------------------------------------
+
+absl::StatusOr<std::optional<OpenRecord>> GetOpen(const MetaReader& reader, InodeId inode);
+void PutOpen(OperationContext& context, InodeId inode, const OpenRecord& record);
+// PutOpen for a file opened just now.
+void OpenLease(OperationContext& context, InodeId inode, const OpenRecord& record);
+void CloseLease(OperationContext& context, InodeId inode, const std::string& holder);
+
+// ---- totals -------------------------------------------------------------------------------------------------------
+
+struct TotalsDelta {
+  int64_t files = 0;
+  int64_t directories = 0;
+  int64_t bytes = 0;
+  std::map<protocol::StorageType, int64_t> replicated_bytes;
+
+  TotalsDelta Negated() const;
+  bool IsZero() const;
+};
+// Sums below a directory; zeros are not stored.
+absl::StatusOr<TotalsRecord> GetTotals(const MetaReader& reader, InodeId directory);
+// What `length` more committed bytes of a file change.
+TotalsDelta BytesDelta(const InodeRecord& file, uint64_t length);
+// What an entry with all below it contributes to the directories above.
+absl::StatusOr<TotalsDelta> ContributionOf(const MetaReader& reader, const InodeRecord& inode);
+// Adds to each of `directories`; one write per directory and batch, however many operations add. kDamaged below zero.
+absl::Status AddToTotals(OperationContext& context, std::span<const InodeId> directories, const TotalsDelta& delta);
+void RemoveTotals(OperationContext& context, InodeId directory);
+
+}  // namespace dolmen::namenode

@@ -1,0 +1,114 @@
+// A namenode that is down, or silent: one clear error in time, never a hang.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "client/dolmen/client.h"
+#include "common/error.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace dolmen {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// A socket on a free port of loopback. Listening, it accepts connections by its backlog and never says anything; not
+// listening, connections to it are refused, and nobody else takes the port.
+class Port {
+ public:
+  explicit Port(bool listening) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    if (listening) {
+      EXPECT_EQ(listen(socket_, 64), 0);
+    }
+    getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+    number_ = ntohs(address.sin_port);
+  }
+  ~Port() { close(socket_); }
+  std::string Address() const { return absl::StrCat("127.0.0.1:", number_); }
+
+ private:
+  const int socket_;
+  uint16_t number_ = 0;
+};
+
+std::unique_ptr<FileSystemClient> Connect(const std::string& address, ClientOptions options) {
+  absl::StatusOr<std::unique_ptr<FileSystemClient>> client = FileSystemClient::Connect("dolmen://" + address, options);
+  EXPECT_TRUE(client.ok()) << client.status();
+  return *std::move(client);
+}
+
+milliseconds Elapsed(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - since);
+}
+
+TEST(ClientUnreachableTest, ANamenodeThatIsDownIsNamedWithinTheConnectTimeout) {
+  const Port port(/*listening=*/false);
+  const auto client = Connect(port.Address(), {.connect_timeout = milliseconds(1500)});
+  for (const bool mutation : {false, true}) {
+    const auto begin = std::chrono::steady_clock::now();
+    const absl::Status status = mutation ? client->Mkdirs("/a") : client->GetFileInfo("/a").status();
+    EXPECT_EQ(ReasonOf(status), ErrorReason::kUnreachable) << status;
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("Call to " + port.Address() + " failed: Connection refused"), HasSubstr("tried for"),
+                      HasSubstr("attempts")));
+    EXPECT_LT(Elapsed(begin), milliseconds(3000));
+  }
+}
+
+TEST(ClientUnreachableTest, ANameThatDoesNotExistIsSaid) {
+  const auto client =
+      Connect("no-such-host.invalid:7020", {.rpc_timeout = milliseconds(5000), .connect_timeout = milliseconds(500)});
+  const auto begin = std::chrono::steady_clock::now();
+  const absl::Status status = client->GetFileInfo("/a").status();
+  // Without any name server it is the deadline that ends it.
+  EXPECT_TRUE(ReasonOf(status) == ErrorReason::kUnreachable || status.code() == absl::StatusCode::kDeadlineExceeded)
+      << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no-such-host.invalid:7020"));
+  EXPECT_LT(Elapsed(begin), milliseconds(10'000));
+}
+
+TEST(ClientUnreachableTest, ANamenodeThatAcceptsAndNeverAnswersMeetsTheDeadline) {
+  const Port port(/*listening=*/true);
+  const auto client =
+      Connect(port.Address(), {.rpc_timeout = milliseconds(1500), .connect_timeout = milliseconds(1500)});
+  for (const bool mutation : {false, true}) {
+    const auto begin = std::chrono::steady_clock::now();
+    const absl::Status status = mutation ? client->Mkdirs("/a") : client->GetFileInfo("/a").status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(std::string(status.message()), HasSubstr(port.Address()));
+    if (mutation) {
+      EXPECT_THAT(std::string(status.message()), HasSubstr("mkdir /a"));
+    }
+    EXPECT_LT(Elapsed(begin), milliseconds(4000));
+  }
+}
+
+TEST(ClientUnreachableTest, AClientThatNobodyUsesEndsAtOnce) {
+  const Port port(/*listening=*/true);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i) Connect(port.Address(), {});
+  EXPECT_LT(Elapsed(begin), milliseconds(1000));
+}
+
+TEST(ClientUnreachableTest, BadUrisAndOptionsAreRefusedAtOnce) {
+  EXPECT_EQ(FileSystemClient::Connect("hdfs://h", {}).status().code(), absl::StatusCode::kInvalidArgument);
+  for (const ClientOptions& options :
+       {ClientOptions{.rpc_timeout = milliseconds(0)}, ClientOptions{.packet_bytes = 65537},
+        ClientOptions{.packet_bytes = 2 << 20}, ClientOptions{.window_packets = 0}, ClientOptions{.window_packets = 65},
+        ClientOptions{.read_ahead_bytes = 65 << 20}}) {
+    EXPECT_EQ(FileSystemClient::Connect("dolmen://h", options).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+}  // namespace
+}  // namespace dolmen

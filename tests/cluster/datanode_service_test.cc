@@ -1,0 +1,340 @@
+#include "common/fault_point.h"
+#include "common/faulty_file_system.h"
+#include "common/random.h"
+#include "tests/cluster/datanode_fixture.h"
+
+namespace dolmen::datanode {
+namespace {
+
+using protocol::Block;
+using protocol::ReplicaState;
+
+class DatanodeServiceTest : public DatanodeFixture {
+ protected:
+  void TearDown() override {
+    fault::DisarmAll();
+    DatanodeFixture::TearDown();
+  }
+};
+
+TEST_F(DatanodeServiceTest, BytesGoThroughThreeHopsAndComeBackFromEach) {
+  StartRegistered(3);
+  const Block block = MakeBlock(1);
+  const std::string content = Bytes((5 << 20) + 777);
+  const absl::Status written = Write(block, {0, 1, 2}, content);
+  ASSERT_TRUE(written.ok()) << written;
+  for (size_t i = 0; i < 3; ++i) {
+    const auto read = Read(i, MakeBlock(1, content.size()), 0, content.size());
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_TRUE(*read == content);
+    EXPECT_EQ(*Read(i, block, 1'000'001, 70'000), content.substr(1'000'001, 70'000));
+    EXPECT_EQ(*Read(i, block, content.size(), 10), "");
+    EXPECT_TRUE(Eventually([&] { return namenode_->Reported(Uuid(i), block.id).has_value(); }));
+    EXPECT_EQ(namenode_->Reported(Uuid(i), block.id)->block.length, content.size());
+    EXPECT_TRUE(Quiet(i));
+  }
+}
+
+TEST_F(DatanodeServiceTest, FlushedBytesAreVisibleWhileTheBlockIsWritten) {
+  StartRegistered(2);
+  const Block block = MakeBlock(1);
+  const std::string content = Bytes(3000);
+  Writer writer(this, Location(0), Setup(block, {0, 1}));
+  ASSERT_TRUE(writer.WaitAcks(1));
+  writer.Send(content, 0, 700);
+  ASSERT_TRUE(writer.WaitAcks(2));
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(*Read(i, block, 0, 10'000), content.substr(0, 700));
+  writer.Send(content, 700, 1500, /*last=*/false, /*sync=*/true);
+  ASSERT_TRUE(writer.WaitAcks(3));
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(*Read(i, block, 0, 10'000), content.substr(0, 1500));
+    grpc::ClientContext context;
+    v1::VisibleLengthRequest request;
+    request.mutable_block()->set_id(block.id.value());
+    request.mutable_block()->set_stamp(block.stamp.value());
+    request.set_token(Token(block.id));
+    v1::VisibleLengthReply reply;
+    ASSERT_TRUE(Stub(i)->GetVisibleLength(&context, request, &reply).ok());
+    EXPECT_EQ(reply.length(), 1500u);
+  }
+  writer.Send(content, 1500, 3000, /*last=*/true);
+  ASSERT_TRUE(writer.WaitEnd().ok());
+  EXPECT_EQ(*Read(1, block, 0, 10'000), content);
+  for (const protocol::Ack& ack : writer.acks()) EXPECT_EQ(ack.hops.size(), 2u);
+}
+
+TEST_F(DatanodeServiceTest, AFullHopAnswersBusyAndTheSetupIsUndoneEverywhere) {
+  Start(0);
+  DatanodeOptions small = Options(1);
+  small.node.limits.writers_per_volume = 1;
+  small.store.directories = {{root_ + "/small"}};
+  StartWith(1, small);
+  ASSERT_TRUE(WaitRegistered(0) && WaitRegistered(1));
+  Writer first(this, Location(1), Setup(MakeBlock(1), {1}));
+  ASSERT_TRUE(first.WaitAcks(1));
+  Writer second(this, Location(0), Setup(MakeBlock(2), {0, 1}));
+  EXPECT_EQ(ReasonOf(second.WaitEnd()), ErrorReason::kBusy);
+  ASSERT_EQ(second.acks().size(), 1u);
+  EXPECT_EQ(second.acks()[0].sequence, protocol::kSetupAck);
+  EXPECT_TRUE(second.acks()[0].hops[0].status.ok());
+  EXPECT_EQ(second.acks()[0].hops[1].datanode, Uuid(1));
+  EXPECT_TRUE(Quiet(0));
+  EXPECT_FALSE(servers_[0]->store().StorageOf(MakeBlock(2).id).has_value());
+  const std::string content = Bytes(100);
+  first.Send(content, 0, 100, /*last=*/true);
+  EXPECT_TRUE(first.WaitEnd().ok());
+  EXPECT_TRUE(Write(MakeBlock(2), {0, 1}, content).ok());  // room again
+}
+
+TEST_F(DatanodeServiceTest, BadTokensAreRefused) {  // F-184
+  StartRegistered(1);
+  const Block block = MakeBlock(1);
+  ASSERT_TRUE(Write(block, {0}, Bytes(100)).ok());
+  std::string flipped = Token(block.id);
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  for (const std::string& token :
+       {std::string(), flipped, Token(MakeBlock(2).id), Token(block.id, static_cast<uint8_t>(BlockAccess::kWrite))}) {
+    EXPECT_EQ(ReasonOf(Read(0, block, 0, 100, token).status()), ErrorReason::kBadToken);
+  }
+  protocol::WriteSetup setup = Setup(MakeBlock(3), {0});
+  setup.token = Token(MakeBlock(3).id, static_cast<uint8_t>(BlockAccess::kRead));
+  Writer writer(this, Location(0), setup);
+  EXPECT_EQ(ReasonOf(writer.WaitEnd()), ErrorReason::kBadToken);
+  EXPECT_FALSE(servers_[0]->store().StorageOf(MakeBlock(3).id).has_value());
+}
+
+TEST_F(DatanodeServiceTest, ReadsOfWhatIsNotHereSaySo) {
+  StartRegistered(1);
+  EXPECT_EQ(ReasonOf(Read(0, MakeBlock(9), 0, 10).status()), ErrorReason::kReplicaNotFound);
+  ASSERT_TRUE(Write(MakeBlock(1), {0}, Bytes(100)).ok());
+  EXPECT_EQ(ReasonOf(Read(0, MakeBlock(1, 101), 0, 10).status()), ErrorReason::kReplicaNotFound);  // too short
+  EXPECT_EQ(ReasonOf(Read(0, MakeBlock(1), 101, 10).status()), ErrorReason::kIllegalArgument);
+  Block other = MakeBlock(1);
+  other.stamp = GenerationStamp(1002);
+  EXPECT_EQ(ReasonOf(Read(0, other, 0, 10).status()), ErrorReason::kStaleGenerationStamp);
+}
+
+TEST_F(DatanodeServiceTest, CancelledStreamsLeakNothing) {  // F-017
+  StartRegistered(3);
+  const std::string content = Bytes(3 << 20);
+  ASSERT_TRUE(Write(MakeBlock(1), {0}, content).ok());
+  Random random(5);
+  for (uint64_t n = 10; n < 40; ++n) {
+    Writer writer(this, Location(0), Setup(MakeBlock(n), {0, 1, 2}));
+    // Cancelled before the setup is answered, after it, with packets under way, or with some acknowledged.
+    if (random.OneIn(4)) continue;
+    ASSERT_TRUE(writer.WaitAcks(1));
+    const uint64_t packets = random.Uniform(4);
+    for (uint64_t i = 0; i < packets; ++i) {
+      writer.Send(content, i * 700'000, (i + 1) * 700'000 - (i + 1 == packets ? random.Uniform(1000) : 0));
+    }
+    ASSERT_TRUE(writer.WaitAcks(1 + random.Uniform(packets + 1)));
+  }
+  for (int n = 0; n < 20; ++n) {
+    const auto stub = Stub(0);
+    grpc::ClientContext context;
+    v1::ReadBlockRequest request;
+    request.mutable_block()->set_id(MakeBlock(1).id.value());
+    request.mutable_block()->set_stamp(1001);
+    request.set_length(content.size());
+    request.set_token(Token(MakeBlock(1).id));
+    const auto reader = stub->ReadBlock(&context, request);
+    v1::ReadFrame frame;
+    if (random.OneIn(2)) reader->Read(&frame);
+    context.TryCancel();
+    while (reader->Read(&frame)) {
+    }
+    (void)reader->Finish();
+  }
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(Quiet(i)) << i;
+}
+
+TEST_F(DatanodeServiceTest, AStreamThatEndsBeforeItsSetupLeaksNothing) {
+  StartRegistered(1);
+  const auto stub = Stub(0);
+  for (int i = 0; i < 10; ++i) {
+    grpc::ClientContext context;
+    const auto stream = stub->WriteBlock(&context);
+    if (i % 2 == 0) {
+      stream->WritesDone();
+    } else {
+      stream->Write(v1::WriteFrame());
+    }
+    v1::AckFrame ack;
+    while (stream->Read(&ack)) {
+    }
+    EXPECT_FALSE(stream->Finish().ok());
+  }
+  EXPECT_TRUE(Quiet(0));
+}
+
+TEST_F(DatanodeServiceTest, ADeadNextHopIsNamed) {  // F-020
+  StartRegistered(2);
+  const protocol::WriteSetup setup = Setup(MakeBlock(1), {0, 1});
+  const DatanodeUuid dead = Uuid(1);
+  Stop(1);
+  Writer writer(this, Location(0), setup);
+  const absl::Status ended = writer.WaitEnd();
+  EXPECT_EQ(ReasonOf(ended), ErrorReason::kUnreachable) << ended;
+  ASSERT_EQ(writer.acks().size(), 1u);
+  EXPECT_EQ(writer.acks()[0].hops[1].datanode, dead);
+  EXPECT_TRUE(Quiet(0));
+}
+
+TEST_F(DatanodeServiceTest, TheAddressThatAnswersIsUsed) {
+  StartRegistered(2);
+  protocol::WriteSetup setup = Setup(MakeBlock(1), {0, 1});
+  // Port 1 refuses; the second one is real.
+  setup.downstream[0].datanode.addresses.insert(setup.downstream[0].datanode.addresses.begin(),
+                                                {.network = "docker", .host = "127.0.0.1", .port = 1});
+  Writer writer(this, Location(0), setup);
+  writer.SendAll(Bytes(1000));
+  EXPECT_TRUE(writer.WaitEnd().ok());
+  EXPECT_EQ(*Read(1, MakeBlock(1), 0, 1000), Bytes(1000));
+}
+
+TEST_F(DatanodeServiceTest, OrdersAreCarriedOut) {
+  StartRegistered(2);
+  const Block block = MakeBlock(1, 2'500'000);
+  ASSERT_TRUE(Write(block, {0}, Bytes(2'500'000)).ok());
+  namenode_->Order(Uuid(0),
+                   protocol::CopyReplicaCommand{.block = block,
+                                                .targets = {Location(1)},
+                                                .token = Token(block.id, static_cast<uint8_t>(BlockAccess::kCopy))});
+  ASSERT_TRUE(Eventually([&] { return namenode_->Reported(Uuid(1), block.id).has_value(); }));
+  EXPECT_TRUE(*Read(1, block, 0, 2'500'000) == Bytes(2'500'000));
+
+  const StorageId storage = *servers_[0]->store().StorageOf(block.id);
+  namenode_->Order(Uuid(0), protocol::DeleteReplicasCommand{.storage = storage, .blocks = {block}});
+  ASSERT_TRUE(Eventually([&] { return namenode_->Reported(Uuid(0), block.id)->state == ReplicaState::kDeleted; }));
+  EXPECT_EQ(ReasonOf(Read(0, block, 0, 10).status()), ErrorReason::kReplicaNotFound);
+  EXPECT_TRUE(Quiet(0) && Quiet(1));
+}
+
+TEST_F(DatanodeServiceTest, ACorruptReplicaIsProvenReportedAndNeitherServedNorCopied) {  // F-074, F-083
+  StartRegistered(2);
+  for (const uint64_t n : {1, 2}) ASSERT_TRUE(Write(MakeBlock(n), {0}, Bytes(100'000)).ok());
+  size_t damaged = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_ + "/dn0")) {
+    if (!entry.is_regular_file() || entry.file_size() != 100'000) continue;
+    auto file = fs_->Open(entry.path(), OpenMode::kReadWrite);
+    ASSERT_TRUE((*file)->WriteAt(5000, std::string_view("damage")).ok());
+    ++damaged;
+  }
+  ASSERT_EQ(damaged, 2u);
+  namenode_->Order(Uuid(0), protocol::VerifyReplicaCommand{.storage = *servers_[0]->store().StorageOf(MakeBlock(1).id),
+                                                           .block = MakeBlock(1)});
+  namenode_->Order(Uuid(0),
+                   protocol::CopyReplicaCommand{
+                       .block = MakeBlock(2, 100'000), .targets = {Location(1)}, .token = Token(MakeBlock(2).id)});
+  for (const uint64_t n : {1, 2}) {
+    ASSERT_TRUE(Eventually([&] {
+      const auto reported = namenode_->Reported(Uuid(0), MakeBlock(n).id);
+      return reported.has_value() && reported->state == ReplicaState::kCorrupt;
+    })) << n;
+    EXPECT_EQ(ReasonOf(Read(0, MakeBlock(n), 0, 10).status()), ErrorReason::kChecksum);
+  }
+  EXPECT_TRUE(Quiet(0) && Quiet(1));
+  EXPECT_FALSE(servers_[1]->store().StorageOf(MakeBlock(2).id).has_value());
+}
+
+TEST_F(DatanodeServiceTest, ReplicasAndIdentitySurviveARestart) {
+  StartRegistered(1);
+  const DatanodeUuid uuid = Uuid(0);
+  ASSERT_TRUE(Write(MakeBlock(1), {0}, Bytes(100'000)).ok());
+  {
+    Writer writer(this, Location(0), Setup(MakeBlock(2), {0}));
+    ASSERT_TRUE(writer.WaitAcks(1));
+    writer.Send(Bytes(2000), 0, 2000);
+    ASSERT_TRUE(writer.WaitAcks(2));
+  }
+  ASSERT_TRUE(Quiet(0));
+  Stop(0);
+  namenode_->Forget();
+  StartRegistered(1);
+  EXPECT_EQ(Uuid(0), uuid);
+  ASSERT_TRUE(Eventually([&] { return namenode_->Reported(uuid, MakeBlock(2).id).has_value(); }));
+  EXPECT_EQ(namenode_->Reported(uuid, MakeBlock(2).id)->state, ReplicaState::kBeingWritten);
+  EXPECT_EQ(namenode_->Reported(uuid, MakeBlock(2).id)->block.length, 2000u);
+  EXPECT_EQ(namenode_->Reported(uuid, MakeBlock(1).id)->state, ReplicaState::kFinalized);
+  EXPECT_TRUE(*Read(0, MakeBlock(1), 0, 100'000) == Bytes(100'000));
+}
+
+TEST_F(DatanodeServiceTest, StoppingWhileBusyIsSafe) {
+  StartRegistered(3);
+  const std::string content = Bytes(8 << 20);
+  ASSERT_TRUE(Write(MakeBlock(1), {0, 1, 2}, content).ok());
+  std::vector<std::unique_ptr<Writer>> writers;
+  for (uint64_t n = 10; n < 20; ++n) {
+    writers.push_back(std::make_unique<Writer>(this, Location(0), Setup(MakeBlock(n), {0, 1, 2})));
+    if (n % 2 == 0) {  // the others are refused: packets before the answer
+      ASSERT_TRUE(writers.back()->WaitAcks(1));
+    }
+    for (uint64_t i = 0; i < 4; ++i)
+      writers.back()->Send(content, i << 20, (i + 1) << 20, /*last=*/n % 3 == 0 && i == 3);
+  }
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 4; ++i) {
+    readers.emplace_back([&, i] { (void)Read(i % 3, MakeBlock(1), 0, content.size()).ok(); });
+  }
+  namenode_->Order(
+      Uuid(0), protocol::CopyReplicaCommand{
+                   .block = MakeBlock(1, content.size()), .targets = {Location(1)}, .token = Token(MakeBlock(1).id)});
+  for (std::thread& reader : readers) reader.join();
+  for (auto& server : servers_) EXPECT_TRUE(server->Stop());
+  servers_.clear();
+  for (auto& writer : writers) (void)writer->WaitEnd();
+  writers.clear();
+  StartRegistered(3);
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(*Read(i, MakeBlock(1), 0, content.size()) == content);
+}
+
+TEST_F(DatanodeServiceTest, ADiskThatFailsWhileWritingIsNamedAndTheOthersKeepTheirBytes) {  // F-063
+  StartRegistered(2);
+  FaultyFileSystem faulty(fs_.get(), 1);
+  auto started = DatanodeServer::Start(&faulty, &clock_, Options(2), nullptr);
+  ASSERT_TRUE(started.ok());
+  servers_.push_back(*std::move(started));
+  ASSERT_TRUE(WaitRegistered(2));
+  Writer writer(this, Location(0), Setup(MakeBlock(1), {0, 2, 1}));
+  ASSERT_TRUE(writer.WaitAcks(1));
+  faulty.AddRule({.operation = FileOperation::kWrite, .path_contains = "blk_", .times = 1});
+  writer.Send(Bytes(1000), 0, 1000);
+  EXPECT_EQ(ReasonOf(writer.WaitEnd()), ErrorReason::kIo);
+  const protocol::Ack last = writer.acks().back();
+  ASSERT_GE(last.hops.size(), 2u);
+  EXPECT_TRUE(last.hops[0].status.ok());
+  EXPECT_EQ(last.hops[1].datanode, Uuid(2));
+  EXPECT_EQ(ReasonOf(last.hops[1].status), ErrorReason::kIo);
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(Quiet(i));
+  Stop(2);
+}
+
+TEST_F(DatanodeServiceTest, ANamenodeOfAnotherClusterEndsTheDatanodeWithAClearLine) {  // F-143
+  StartRegistered(1);
+  Stop(0);
+  namenode_->SetIdentity({.cluster = ClusterId("CID-2"), .epoch = Epoch(9), .incarnation = "z"});
+  Start(0);
+  ASSERT_TRUE(Eventually([&] { return !fatal().ok(); }));
+  EXPECT_EQ(ReasonOf(fatal()), ErrorReason::kWrongCluster);
+  EXPECT_NE(std::string(fatal().message()).find("CID-1"), std::string::npos);
+  EXPECT_FALSE(servers_[0]->registered());
+}
+
+TEST_F(DatanodeServiceTest, ARestartedNamenodeIsFollowedAndAnOldOneIsNot) {  // C-12
+  StartRegistered(1);
+  namenode_->SetIdentity({.cluster = ClusterId("CID-1"), .epoch = Epoch(2), .incarnation = "b"});
+  ASSERT_TRUE(Eventually([&] { return servers_[0]->store().identity().highest_epoch == Epoch(2); }));
+  ASSERT_TRUE(WaitRegistered(0));
+  ASSERT_TRUE(Write(MakeBlock(1), {0}, Bytes(10)).ok());
+  namenode_->SetIdentity({.cluster = ClusterId("CID-1"), .epoch = Epoch(1), .incarnation = "a"});
+  namenode_->Order(Uuid(0), protocol::DeleteReplicasCommand{.storage = StorageId("DS"), .blocks = {MakeBlock(1)}});
+  ASSERT_TRUE(Eventually([&] { return !servers_[0]->registered(); }));
+  const uint64_t registrations = namenode_->registrations();
+  ASSERT_TRUE(Eventually([&] { return namenode_->registrations() > registrations + 1; }));
+  EXPECT_FALSE(servers_[0]->registered());
+  EXPECT_EQ(*Read(0, MakeBlock(1), 0, 10), Bytes(10));
+}
+
+}  // namespace
+}  // namespace dolmen::datanode

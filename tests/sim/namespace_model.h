@@ -1,0 +1,111 @@
+// What the namespace must be: a plain tree that executes the same operations in the same order and predicts every
+// answer. It shares no code with the namenode.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "namenode/core/commit_queue.h"
+#include "namenode/core/meta_store.h"
+
+namespace dolmen::sim {
+
+struct ModelFile {
+  uint64_t inode = 0;
+  bool open = true;
+  std::string holder;
+  uint64_t length = 0;           // of the blocks committed so far
+  uint64_t open_block = 0;       // id of the block being written, 0: none
+  uint64_t block_count = 0;
+};
+
+struct ModelNode {
+  bool is_directory = false;
+  ModelFile file;  // when not a directory
+};
+
+class NamespaceModel {
+ public:
+  NamespaceModel() { nodes_["/"] = ModelNode{.is_directory = true}; }
+
+  // Executes; returns what is wrong with the answer, empty when it is right.
+  std::string Execute(const namenode::ClientMutation& operation, const namenode::Answer& answer);
+  // Compares the stored tree with the model, entry by entry; files that the namenode closed by itself (their writer's
+  // lease expired) are taken over from it. `may_expire(file)` says whether its writer may be gone. Empty when equal.
+  template <typename MayExpire>
+  std::string Compare(const namenode::MetaReader& stored, const MayExpire& may_expire);
+
+  const std::map<std::string, ModelNode>& nodes() const { return nodes_; }
+  const ModelNode* Find(const std::string& path) const {
+    auto found = nodes_.find(path);
+    return found == nodes_.end() ? nullptr : &found->second;
+  }
+  // The file with this inode, wherever it is now; nullptr when it is gone.
+  ModelNode* FindInode(uint64_t inode, std::string* path = nullptr);
+  uint64_t executed() const { return executed_; }
+  uint64_t answered_again() const { return answered_again_; }
+
+ private:
+  struct Listed {
+    bool is_directory = false;
+    uint64_t inode = 0;
+    uint64_t length = 0;
+    bool open = false;
+  };
+  static std::string ListStored(const namenode::MetaReader& stored, std::map<std::string, Listed>* out);
+  std::string ExecuteOnce(const namenode::ClientMutation& operation, const namenode::Answer& answer);
+
+  std::string Apply(const protocol::MkdirsRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::CreateRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::AddBlockRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::AbandonBlockRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::CompleteRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::RenameRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::DeleteRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::SetAttributesRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::FsyncRequest& request, const namenode::Answer& answer);
+
+  // Whether every missing ancestor of `path` could be made, and makes them.
+  bool AncestorsAllow(const std::string& path, bool create) const;
+  void MakeAncestors(const std::string& path);
+  void RemoveTree(const std::string& path);
+
+  std::map<std::string, ModelNode> nodes_;  // by absolute path
+  std::map<std::pair<std::string, uint64_t>, std::string> answers_;  // (client, call) -> encoded answer
+  uint64_t executed_ = 0;
+  uint64_t answered_again_ = 0;
+};
+
+template <typename MayExpire>
+std::string NamespaceModel::Compare(const namenode::MetaReader& stored, const MayExpire& may_expire) {
+  std::map<std::string, Listed> listed;
+  if (std::string wrong = ListStored(stored, &listed); !wrong.empty()) return wrong;
+  for (auto& [path, node] : nodes_) {
+    auto found = listed.find(path);
+    if (found == listed.end()) return "acknowledged " + path + " is not in the namespace";
+    const Listed& entry = found->second;
+    if (entry.is_directory != node.is_directory) return path + " is of the wrong kind";
+    if (!node.is_directory) {
+      if (entry.inode != node.file.inode) return path + " is another file than the acknowledged one";
+      if (node.file.open && !entry.open) {
+        if (!may_expire(node.file)) return path + " was closed under its live writer " + node.file.holder;
+        if (entry.length < node.file.length) return path + " lost committed blocks when its lease expired";
+        node.file.open = false;
+        node.file.open_block = 0;
+        node.file.length = entry.length;
+      }
+      if (node.file.open != entry.open) return path + " is open in the namespace, but was closed";
+      if (entry.length != node.file.length) {
+        return path + " has length " + std::to_string(entry.length) + ", not " + std::to_string(node.file.length);
+      }
+    }
+    listed.erase(found);
+  }
+  if (!listed.empty()) return listed.begin()->first + " should not exist";
+  return "";
+}
+
+}  // namespace dolmen::sim

@@ -1,0 +1,548 @@
+// Group commit: order, visibility, bounds, waiting, failure.
+#include "namenode/core/commit_queue.h"
+
+#include "tests/unit/namenode/core/queue_fixture.h"
+
+namespace dolmen::namenode {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+using CommitQueueTest = QueueFixture;
+
+// ---- batches --------------------------------------------------------------------------------------------------------
+
+TEST_F(CommitQueueTest, OneCommitTakesAllThatWaitsAndLaterOperationsSeeEarlierOnes) {
+  const CommitNumber before = queue->last_commit();
+  Submit(Mkdirs("/a"));
+  Submit(Create("/a/f"));  // without parents: needs the directory made just before
+  Submit(Rename("/a", "/b"));
+  Submit(Create("/a/g"));  // its parent has just moved
+  Submit(Delete("/b/f"));
+  Submit(Delete("/b/f"));
+  const CommitQueue::Outcome outcome = RunBatch();
+  ASSERT_EQ(outcome.answers.size(), 6u);
+  for (size_t i = 0; i < outcome.answers.size(); ++i) {
+    EXPECT_EQ(outcome.answers[i].ticket, i + 1) << "in the order they came";
+    EXPECT_EQ(outcome.answers[i].commit, before.Next());
+  }
+  EXPECT_TRUE(outcome.answers[1].answer.ok());
+  EXPECT_TRUE(Get<protocol::RenameReply>(outcome.answers[2].answer).renamed);
+  EXPECT_EQ(ReasonOf(outcome.answers[3].answer.status()), ErrorReason::kFileNotFound);
+  EXPECT_TRUE(Get<protocol::DeleteReply>(outcome.answers[4].answer).deleted);
+  EXPECT_FALSE(Get<protocol::DeleteReply>(outcome.answers[5].answer).deleted);
+  EXPECT_EQ(queue->last_commit(), before.Next());
+  EXPECT_TRUE(outcome.deleted_something);
+  EXPECT_TRUE(CheckConsistency(*store->View()).ok());
+}
+
+TEST_F(CommitQueueTest, NothingIsPublishedOrAnsweredBeforeFinish) {
+  const CommitNumber before = queue->last_commit();
+  const Counters counters_before = queue->counters();
+  Submit(Mkdirs("/a"));
+  std::optional<CommitBatch> batch = Begin();
+  ASSERT_TRUE(batch.has_value());
+  EXPECT_TRUE(queue->in_flight());
+  EXPECT_EQ(queue->last_commit(), before);
+  EXPECT_EQ(queue->counters(), counters_before);
+  EXPECT_FALSE(Exists("/a"));
+
+  Submit(Mkdirs("/b"));
+  EXPECT_FALSE(Begin().has_value()) << "one batch in flight";
+  const CommitQueue::Outcome outcome = queue->Finish(store->Commit(*batch));
+  EXPECT_EQ(outcome.answers.size(), 1u) << "/b waits undecided for the next batch";
+  EXPECT_TRUE(Exists("/a"));
+  EXPECT_EQ(RunAll().size(), 1u);
+  EXPECT_TRUE(Exists("/b"));
+}
+
+TEST_F(CommitQueueTest, EveryBatchCarriesCountersEpochNumberAndTime) {
+  Submit(Create("/f"));
+  std::optional<CommitBatch> batch = Begin();
+  ASSERT_TRUE(batch.has_value());
+  EXPECT_EQ(batch->number, queue->last_commit().Next());
+  EXPECT_EQ(batch->epoch, queue->counters().epoch);
+  EXPECT_EQ(batch->time, wall);
+  (void)queue->Finish(store->Commit(*batch));
+  auto stored = store->View()->Get(Family::kMeta, keys::kCounters);
+  ASSERT_TRUE(stored.ok() && stored->has_value());
+  EXPECT_EQ(DecodeCounters(**stored).value(), queue->counters());
+}
+
+TEST_F(CommitQueueTest, ARefusalLeavesNoTraceButItsStoredAnswer) {
+  MustCreate("/file");
+  const Counters counters_before = queue->counters();
+  const MapReader::Entries before = NamespaceEntries();
+  protocol::CreateRequest refused = Create("/x/y/z/" + std::string(256, 'n'));
+  refused.create_parents = true;
+  Submit(refused);
+  Submit(Create("/file/below"));
+  Submit(Create("/file"));
+  const CommitQueue::Outcome outcome = RunBatch();
+  ASSERT_EQ(outcome.answers.size(), 3u);
+  EXPECT_EQ(ReasonOf(outcome.answers[0].answer.status()), ErrorReason::kNameTooLong);
+  EXPECT_EQ(ReasonOf(outcome.answers[1].answer.status()), ErrorReason::kParentNotDirectory);
+  EXPECT_EQ(ReasonOf(outcome.answers[2].answer.status()), ErrorReason::kAlreadyBeingCreated);
+  EXPECT_THAT(outcome.effects, IsEmpty());
+  EXPECT_EQ(NamespaceEntries(), before);
+  Counters counters = queue->counters();
+  EXPECT_EQ(counters.next_inode, counters_before.next_inode) << "no id is burnt";
+  EXPECT_EQ(SessionOf(client)->answers.size(), 4u);
+}
+
+TEST_F(CommitQueueTest, ARefusedOperationDoesNotDisturbItsNeighboursInTheBatch) {
+  Submit(Create("/first"));
+  Submit(Create("/first"));
+  Submit(Create("/second"));
+  const CommitQueue::Outcome outcome = RunBatch();
+  ASSERT_EQ(outcome.answers.size(), 3u);
+  EXPECT_FALSE(outcome.answers[1].answer.ok());
+  const InodeId first = Get<protocol::CreateReply>(outcome.answers[0].answer).status.inode;
+  const InodeId second = Get<protocol::CreateReply>(outcome.answers[2].answer).status.inode;
+  EXPECT_EQ(second, first.Next());
+  EXPECT_EQ(outcome.effects.size(), 2u);
+  EXPECT_TRUE(CheckConsistency(*store->View()).ok());
+}
+
+TEST_F(CommitQueueTest, BatchesAreBoundedInOperationsAndCountedInTheHistogram) {
+  settings.max_batch_operations = 3;
+  for (int i = 0; i < 7; ++i) Submit(Mkdirs(absl::StrCat("/d", i)));
+  std::vector<size_t> sizes;
+  while (true) {
+    const size_t answered = RunBatch().answers.size();
+    if (answered == 0) break;
+    sizes.push_back(answered);
+  }
+  EXPECT_THAT(sizes, ElementsAre(3, 3, 1));
+  EXPECT_THAT(queue->batch_size_histogram(), ElementsAre(Pair(1, 1), Pair(2, 2)));
+}
+
+TEST_F(CommitQueueTest, BatchesAreBoundedInBytes) {
+  settings.max_batch_bytes = 1;
+  for (int i = 0; i < 3; ++i) Submit(Mkdirs(absl::StrCat("/d", i)));
+  EXPECT_EQ(RunBatch().answers.size(), 1u);
+  EXPECT_EQ(RunAll().size(), 2u);
+}
+
+TEST_F(CommitQueueTest, AFullQueueAnswersBusyAndTakesMoreOnceItHasRoom) {
+  settings.max_queued_operations = 2;
+  Submit(Mkdirs("/a"));
+  Submit(Mkdirs("/b"));
+  const absl::Status refused = queue->Enqueue(99, {super, client.NextCall(), Mkdirs("/c")}, now);
+  EXPECT_EQ(ReasonOf(refused), ErrorReason::kBusy);
+  EXPECT_EQ(RunAll().size(), 2u);
+  EXPECT_FALSE(Exists("/c"));
+  EXPECT_TRUE(RunOne(Mkdirs("/c")).ok());
+}
+
+TEST_F(CommitQueueTest, WithoutWorkThereIsNoBatch) {
+  EXPECT_FALSE(Begin().has_value());
+  queue->Enqueue(ReapStep{});
+  EXPECT_FALSE(Begin().has_value()) << "nothing to reap, nothing to commit";
+  EXPECT_FALSE(queue->reap_left());
+  EXPECT_EQ(queue->queued(), 0u);
+}
+
+// ---- waiting for replicas -----------------------------------------------------------------------------------------
+
+class WaitingTest : public QueueFixture {
+ protected:
+  WaitingTest() {
+    file = MustCreate("/f");
+    block = MustAddBlock(file);
+    replicas.confirmed = 0;
+  }
+  protocol::CompleteRequest Complete() const {
+    return {.path = "/f", .inode = file, .holder = "writer", .last = Full(block)};
+  }
+  InodeId file;
+  protocol::Block block;
+};
+
+TEST_F(WaitingTest, CompleteWaitsUntilItsReplicasAreReported) {
+  const uint64_t ticket = Submit(Complete());
+  EXPECT_THAT(RunAll(), IsEmpty());
+  EXPECT_EQ(queue->parked(), 1u);
+  EXPECT_TRUE(Info("/f")->under_construction) << "a waiting operation leaves no trace";
+  EXPECT_EQ(Info("/f")->length, 0u);
+
+  EXPECT_TRUE(RunOne(other.NextCall(), Mkdirs("/passes")).ok()) << "others do not wait behind it";
+  queue->ReplicasConfirmed(InodeId(999));
+  EXPECT_EQ(queue->parked(), 1u) << "another file's replicas";
+
+  replicas.confirmed = 1;
+  queue->ReplicasConfirmed(file);
+  EXPECT_EQ(queue->parked(), 0u);
+  std::map<uint64_t, Answer> answers = RunAll();
+  ASSERT_TRUE(answers.contains(ticket));
+  EXPECT_TRUE(Get<protocol::CompleteReply>(answers.at(ticket)).closed);
+  EXPECT_EQ(Info("/f")->length, 700u);
+  EXPECT_FALSE(Info("/f")->under_construction);
+}
+
+TEST_F(WaitingTest, WokenTooEarlyItWaitsOn) {
+  Submit(Complete());
+  RunAll();
+  queue->ReplicasConfirmed(file);
+  EXPECT_THAT(RunAll(), IsEmpty());
+  EXPECT_EQ(queue->parked(), 1u);
+}
+
+TEST_F(WaitingTest, OneNamedByItsPathAloneIsWokenByAnyReport) {
+  protocol::CompleteRequest request = Complete();
+  request.inode = InodeId();
+  const uint64_t ticket = Submit(request);
+  RunAll();
+  replicas.confirmed = 1;
+  queue->ReplicasConfirmed(InodeId(999));
+  EXPECT_TRUE(RunAll().contains(ticket));
+}
+
+TEST_F(WaitingTest, CompleteThatWaitedInVainSaysNotClosedYetAndCanBeAskedAgain) {
+  const protocol::CallId id = client.NextCall();
+  const uint64_t ticket = Submit(id, Complete());
+  RunAll();
+  Pass(settings.replica_wait - std::chrono::milliseconds(1));
+  EXPECT_THAT(queue->ExpireParked(now), IsEmpty());
+  Pass(std::chrono::milliseconds(1));
+  std::vector<Finished> expired = queue->ExpireParked(now);
+  ASSERT_EQ(expired.size(), 1u);
+  EXPECT_EQ(expired[0].ticket, ticket);
+  EXPECT_EQ(expired[0].commit, queue->last_commit());
+  EXPECT_FALSE(Get<protocol::CompleteReply>(expired[0].answer).closed);
+  EXPECT_EQ(queue->parked(), 0u);
+
+  // The answer was not stored: this is decided.
+  replicas.confirmed = 1;
+  EXPECT_TRUE(Get<protocol::CompleteReply>(RunOne(TestClient::Again(id), Complete())).closed);
+}
+
+TEST_F(WaitingTest, AddBlockThatWaitedInVainSaysNotReplicatedYet) {
+  replicas.confirmed = 3;
+  const protocol::Block second = MustAddBlock(file, Full(block, 1024));
+  replicas.confirmed = 0;
+  const protocol::AddBlockRequest request{
+      .path = "/f", .inode = file, .holder = "writer", .previous = Full(second, 1024)};
+  const protocol::CallId id = client.NextCall();
+  Submit(id, request);
+  EXPECT_THAT(RunAll(), IsEmpty());
+  Pass(settings.replica_wait);
+  std::vector<Finished> expired = queue->ExpireParked(now);
+  ASSERT_EQ(expired.size(), 1u);
+  EXPECT_EQ(ReasonOf(expired[0].answer.status()), ErrorReason::kNotReplicatedYet);
+  EXPECT_EQ(AdviceFor(expired[0].answer.status()), RetryAdvice::kRetry);
+  replicas.confirmed = 1;
+  EXPECT_TRUE(RunOne(TestClient::Again(id), request).ok());
+}
+
+TEST_F(WaitingTest, ARetryWaitsBesideTheFirstAndBothGetOneAnswer) {
+  const protocol::CallId id = client.NextCall();
+  const uint64_t first = Submit(id, Complete());
+  RunAll();
+  const uint64_t second = Submit(TestClient::Again(id), Complete());
+  RunAll();
+  EXPECT_EQ(queue->parked(), 2u);
+  replicas.confirmed = 1;
+  queue->ReplicasConfirmed(file);
+  std::map<uint64_t, Answer> answers = RunAll();
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(Get<protocol::CompleteReply>(answers.at(first)), Get<protocol::CompleteReply>(answers.at(second)));
+}
+
+TEST_F(WaitingTest, MoreThanMayWaitAreSentAway) {
+  settings.max_waiting_operations = 1;
+  Submit(Complete());
+  const uint64_t ticket = Submit(Complete());
+  std::map<uint64_t, Answer> answers = RunAll();
+  EXPECT_EQ(queue->parked(), 1u);
+  ASSERT_TRUE(answers.contains(ticket));
+  EXPECT_EQ(ReasonOf(answers.at(ticket).status()), ErrorReason::kNotReplicatedYet);
+}
+
+TEST_F(WaitingTest, WaitingOperationsCountAgainstTheQueuesBound) {
+  settings.max_queued_operations = 1;
+  Submit(Complete());
+  RunAll();
+  EXPECT_EQ(ReasonOf(queue->Enqueue(99, {super, other.NextCall(), Mkdirs("/d")}, now)), ErrorReason::kBusy);
+}
+
+TEST_F(WaitingTest, AFileDeletedMeanwhileEndsTheWaitWithAClearError) {
+  const uint64_t ticket = Submit(Complete());
+  RunAll();
+  EXPECT_TRUE(RunOne(other.NextCall(), Delete("/f")).ok());
+  queue->ReplicasConfirmed(file);
+  std::map<uint64_t, Answer> answers = RunAll();
+  ASSERT_TRUE(answers.contains(ticket));
+  EXPECT_EQ(ReasonOf(answers.at(ticket).status()), ErrorReason::kFileNotFound);
+}
+
+// ---- failure (contract C-18) ----------------------------------------------------------------------------------------
+
+class FailedCommitTest : public WaitingTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(FailedCommitTest, StopsEverythingAndARestartAnswersRetriesExactly) {
+  const bool applied = GetParam();
+  const CommitNumber last_good = queue->last_commit();
+  Submit(Complete());
+  RunAll();
+  ASSERT_EQ(queue->parked(), 1u);
+  const protocol::CallId mkdir_id = other.NextCall();
+  const protocol::CallId create_id = other.NextCall();
+  const protocol::CallId delete_id = other.NextCall();
+  Submit(mkdir_id, Mkdirs("/new"));
+  Submit(create_id, Create("/new/g", "holder"));
+  Submit(delete_id, Delete("/f"));
+  std::optional<CommitBatch> batch = Begin();
+  ASSERT_TRUE(batch.has_value());
+  Submit(other.NextCall(), Mkdirs("/queued"));
+  queue->Enqueue(ReapStep{});
+
+  disk->FailNextCommit(applied);
+  const CommitQueue::Outcome outcome = queue->Finish(store->Commit(*batch));
+  EXPECT_EQ(outcome.answers.size(), 5u) << "three in the batch, one queued, one parked";
+  for (const Finished& one : outcome.answers) {
+    EXPECT_EQ(ReasonOf(one.answer.status()), ErrorReason::kStopped) << "ticket " << one.ticket;
+    EXPECT_EQ(AdviceFor(one.answer.status()), RetryAdvice::kRetry);
+    EXPECT_EQ(one.commit, last_good) << "nothing later is known to be durable";
+  }
+  EXPECT_THAT(outcome.effects, IsEmpty());
+  EXPECT_FALSE(outcome.deleted_something);
+  EXPECT_TRUE(queue->stopped());
+  EXPECT_EQ(queue->queued(), 0u);
+  EXPECT_EQ(queue->parked(), 0u);
+  EXPECT_EQ(queue->last_commit(), last_good);
+  EXPECT_EQ(ReasonOf(queue->Enqueue(98, {super, other.NextCall(), Mkdirs("/late")}, now)), ErrorReason::kStopped);
+  queue->Enqueue(ReapStep{});
+  EXPECT_FALSE(Begin().has_value());
+
+  // A new process knows what is on disk: each retry is answered from it, or executed now, never both.
+  Restart();
+  EXPECT_EQ(Exists("/new/g"), applied);
+  const InodeId existing = applied ? Info("/new/g")->inode : InodeId();
+  EXPECT_TRUE(RunOne(TestClient::Again(mkdir_id), Mkdirs("/new")).ok());
+  const Answer created = RunOne(TestClient::Again(create_id), Create("/new/g", "holder"));
+  const InodeId answered = Get<protocol::CreateReply>(created).status.inode;
+  if (applied) {
+    EXPECT_EQ(answered, existing);
+  }
+  EXPECT_TRUE(Get<protocol::DeleteReply>(RunOne(TestClient::Again(delete_id), Delete("/f"))).deleted);
+  EXPECT_EQ(Get<protocol::CreateReply>(RunOne(TestClient::Again(create_id), Create("/new/g", "holder"))).status.inode,
+            answered);
+  EXPECT_TRUE(CheckConsistency(*store->View()).ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(OnDiskOrNot, FailedCommitTest, ::testing::Bool());
+
+TEST_F(WaitingTest, StopRefusesAllWhoWaitAndLeavesTheBatchInFlightToBeFinished) {
+  Submit(Complete());
+  RunAll();
+  const uint64_t in_batch = Submit(other.NextCall(), Mkdirs("/in-flight"));
+  std::optional<CommitBatch> batch = Begin();
+  ASSERT_TRUE(batch.has_value());
+  Submit(other.NextCall(), Mkdirs("/queued"));
+  std::vector<Finished> refused = queue->Stop(MakeError(ErrorReason::kStopped, "another one serves"));
+  ASSERT_EQ(refused.size(), 2u);
+  for (const Finished& one : refused) EXPECT_THAT(TextOf(one.answer.status()), HasSubstr("another one serves"));
+  const CommitQueue::Outcome outcome = queue->Finish(store->Commit(*batch));
+  ASSERT_EQ(outcome.answers.size(), 1u);
+  EXPECT_EQ(outcome.answers[0].ticket, in_batch);
+  EXPECT_TRUE(outcome.answers[0].answer.ok());
+  EXPECT_THAT(TextOf(queue->Enqueue(97, {super, other.NextCall(), Mkdirs("/late")}, now)),
+              HasSubstr("another one serves"));
+}
+
+// ---- safe mode ------------------------------------------------------------------------------------------------------
+
+TEST_F(CommitQueueTest, InSafeModeMutationsAreRefusedInTheWordsOfHdfs) {
+  safe_mode_tip = "The tip.";
+  const protocol::Block block{BlockId(1073741824), GenerationStamp(1001), 0};
+  const std::vector<std::pair<protocol::Mutation, std::string>> cases = {
+      {Mkdirs("/d"), "Cannot create directory /d"},
+      {Create("/f"), "Cannot create file/f"},
+      {protocol::AddBlockRequest{.path = "/f"}, "Cannot add block to /f"},
+      {protocol::AbandonBlockRequest{.path = "/f", .block = block}, "Cannot abandon block blk_1073741824 for file/f"},
+      {protocol::CompleteRequest{.path = "/f"}, "Cannot complete file /f"},
+      {Rename("/a", "/b"), "Cannot rename /a"},
+      {Delete("/d"), "Cannot delete /d"},
+      {protocol::SetAttributesRequest{.path = "/f", .permission = 0600}, "Cannot set permission for /f"},
+      {protocol::SetAttributesRequest{.path = "/f", .owner = "bob"}, "Cannot set owner for /f"},
+      {protocol::SetAttributesRequest{.path = "/f", .modified = WallTime{5}}, "Cannot set times /f"},
+      {protocol::FsyncRequest{.path = "/f"}, "Cannot fsync file /f"},
+  };
+  for (const auto& [request, prefix] : cases) {
+    const Answer answer = RunOne(request);
+    ASSERT_FALSE(answer.ok());
+    EXPECT_EQ(ReasonOf(answer.status()), ErrorReason::kSafeMode);
+    EXPECT_EQ(TextOf(answer.status()), prefix + ". Name node is in safe mode.\nThe tip.");
+  }
+  EXPECT_FALSE(SessionOf(client).has_value()) << "while space is low nothing may be written";
+}
+
+TEST_F(CommitQueueTest, StoredAnswersAreGivenAgainInSafeMode) {
+  const protocol::CallId id = client.NextCall();
+  const InodeId file = Get<protocol::CreateReply>(RunOne(id, Create("/f"))).status.inode;
+  safe_mode_tip = "The tip.";
+  EXPECT_EQ(Get<protocol::CreateReply>(RunOne(TestClient::Again(id), Create("/f"))).status.inode, file);
+}
+
+TEST_F(CommitQueueTest, WhatSafeModeRefusedIsDecidedWhenAskedAgain) {
+  safe_mode_tip = "The tip.";
+  const protocol::CallId id = client.NextCall();
+  EXPECT_FALSE(RunOne(id, Mkdirs("/d")).ok());
+  safe_mode_tip.reset();
+  EXPECT_TRUE(RunOne(TestClient::Again(id), Mkdirs("/d")).ok());
+  EXPECT_TRUE(Exists("/d"));
+}
+
+TEST_F(WaitingTest, AWaitingOperationWokenInSafeModeIsRefused) {
+  const uint64_t ticket = Submit(Complete());
+  RunAll();
+  safe_mode_tip = "The tip.";
+  queue->ReplicasConfirmed(file);
+  std::map<uint64_t, Answer> answers = RunAll();
+  ASSERT_TRUE(answers.contains(ticket));
+  EXPECT_EQ(ReasonOf(answers.at(ticket).status()), ErrorReason::kSafeMode);
+}
+
+// ---- own work -------------------------------------------------------------------------------------------------------
+
+TEST_F(CommitQueueTest, TheFileOfAWriterBeyondTheSoftLimitIsClosedAndTheNextAttemptGetsIt) {
+  const InodeId old_file = MustCreate("/f");
+  leases.silent = {"writer"};
+  const protocol::CallId id = other.NextCall();
+  protocol::CreateRequest create = Create("/f", "second writer");
+  const Answer refused = RunOne(id, create);
+  EXPECT_EQ(ReasonOf(refused.status()), ErrorReason::kRecoveryInProgress);
+  EXPECT_FALSE(Info("/f")->under_construction) << "closed in the same batch";
+  create.overwrite = true;
+  EXPECT_EQ(ReasonOf(RunOne(TestClient::Again(id), Create("/f", "second writer")).status()),
+            ErrorReason::kFileAlreadyExists)
+      << "the same call is decided anew";
+  const InodeId new_file = Get<protocol::CreateReply>(RunOne(other.NextCall(), create)).status.inode;
+  EXPECT_NE(new_file, old_file);
+}
+
+TEST_F(CommitQueueTest, ALeaseWithoutAnOpenFileIsForgottenEvenIfNothingElseChanges) {
+  const InodeId file = MustCreate("/f");
+  EXPECT_TRUE(RunOne(Delete("/f")).ok());
+  queue->Enqueue(CloseExpiredLease{"writer", file});
+  const CommitQueue::Outcome outcome = RunBatch();
+  ASSERT_EQ(outcome.effects.size(), 1u) << "otherwise the lease would expire again at every tick";
+  const auto* closed = std::get_if<LeaseClosed>(&outcome.effects[0]);
+  ASSERT_NE(closed, nullptr);
+  EXPECT_EQ(closed->inode, file);
+}
+
+TEST_F(CommitQueueTest, ADeadWritersFileIsClosedAtItsFinalizedBlocks) {
+  const InodeId file = MustCreate("/f");
+  const protocol::Block block = MustAddBlock(file);
+  replicas.finalized[block.id] = 300;
+  queue->Enqueue(CloseExpiredLease{"writer", file});
+  const CommitQueue::Outcome outcome = RunBatch();
+  EXPECT_THAT(outcome.answers, IsEmpty());
+  EXPECT_FALSE(Info("/f")->under_construction);
+  EXPECT_EQ(Info("/f")->length, 300u);
+}
+
+TEST_F(CommitQueueTest, OwnWorkAdvancesHoweverMuchClientsWrite) {
+  MustRunOne(Mkdirs("/d"));
+  MustRunOne(Delete("/d"));
+  EXPECT_TRUE(queue->reap_left());
+  settings.max_batch_bytes = 1;
+  Submit(Mkdirs("/a"));
+  Submit(Mkdirs("/b"));
+  queue->Enqueue(ReapStep{});
+  RunBatch();
+  EXPECT_EQ(queue->own_work_queued(), 0u);
+  EXPECT_EQ(queue->queued(), 1u);
+}
+
+TEST_F(CommitQueueTest, TheReaperWorksUntilNothingIsLeft) {
+  for (int i = 0; i < 5; ++i) MustCreate(absl::StrCat("/f", i));
+  for (int i = 0; i < 5; ++i) MustRunOne(Delete(absl::StrCat("/f", i)));
+  settings.reap_entries_per_step = 2;
+  int steps = 0;
+  for (; queue->reap_left() && steps < 100; ++steps) {
+    queue->Enqueue(ReapStep{});
+    RunBatch();
+  }
+  EXPECT_GT(steps, 1);
+  EXPECT_FALSE(queue->reap_left());
+  MapReader::Entries entries = Dump(*store->View());
+  EXPECT_TRUE(std::none_of(entries.begin(), entries.end(),
+                           [](const auto& entry) { return entry.first.first == Family::kDetached; }));
+  MustRunOne(Mkdirs("/d"));
+  EXPECT_FALSE(queue->reap_left());
+  MustRunOne(Delete("/d"));
+  EXPECT_TRUE(queue->reap_left()) << "a deletion makes new work";
+}
+
+TEST_F(CommitQueueTest, CountersAreRaisedBeforeTheNextIdIsTaken) {
+  const InodeId file = MustCreate("/f");
+  Submit(protocol::AddBlockRequest{.path = "/f", .inode = file, .holder = "writer"});
+  const BlockId next_block(kFirstBlockId.value() + 1000 * kBlockIdStep);
+  queue->Enqueue(RaiseCounters{next_block, GenerationStamp(7777)});
+  const CommitQueue::Outcome outcome = RunBatch();
+  ASSERT_EQ(outcome.answers.size(), 1u);
+  const protocol::Block block = Get<protocol::AddBlockReply>(outcome.answers[0].answer).block.block;
+  EXPECT_GE(block.id, next_block);
+  EXPECT_GE(block.stamp, GenerationStamp(7777));
+}
+
+TEST_F(CommitQueueTest, RaisedCountersAreDurableAndNeverGoBack) {
+  const BlockId high(kFirstBlockId.value() + 5000 * kBlockIdStep);
+  safe_mode_tip = "Also in safe mode.";
+  queue->Enqueue(RaiseCounters{high, GenerationStamp(9000)});
+  RunBatch();
+  EXPECT_EQ(queue->counters().next_block, high);
+  Restart();
+  EXPECT_EQ(queue->counters().next_block, high);
+  EXPECT_EQ(queue->counters().next_stamp, GenerationStamp(9000));
+  queue->Enqueue(RaiseCounters{kFirstBlockId, kFirstGenerationStamp});
+  EXPECT_FALSE(Begin().has_value()) << "nothing to raise";
+  EXPECT_EQ(queue->counters().next_block, high);
+}
+
+// ---- time (F-110) ---------------------------------------------------------------------------------------------------
+
+TEST_F(CommitQueueTest, CommitTimesDoNotGoBackWithASmallStepOfTheWallClock) {
+  MustRunOne(Mkdirs("/a"));
+  const WallTime first = queue->counters().last_commit_time;
+  wall.ms -= 9'999;
+  MustRunOne(Mkdirs("/b"));
+  EXPECT_EQ(queue->counters().last_commit_time, first);
+  EXPECT_EQ(Info("/b")->modified, first);
+  EXPECT_FALSE(queue->TakeClockJumped());
+}
+
+TEST_F(CommitQueueTest, CommitTimesFollowALargeStepBackAndItIsNoticedOnce) {
+  MustRunOne(Mkdirs("/a"));
+  wall = WallTime{0};  // 1970
+  MustRunOne(Mkdirs("/b"));
+  EXPECT_EQ(Info("/b")->modified, WallTime{0});
+  EXPECT_TRUE(queue->TakeClockJumped());
+  EXPECT_FALSE(queue->TakeClockJumped());
+  MustRunOne(Mkdirs("/c"));
+  EXPECT_FALSE(queue->TakeClockJumped());
+}
+
+TEST_F(CommitQueueTest, IdsAndEpochsNeverGoBackWhateverTheClockDoes) {
+  InodeId last = MustCreate("/f0");
+  Epoch epoch = queue->counters().epoch;
+  int number = 0;
+  for (int64_t jump : {int64_t{86'400'000}, int64_t{-2 * 86'400'000}, int64_t{-1'700'000'000'000}}) {
+    wall.ms += jump;
+    Restart();
+    EXPECT_GT(queue->counters().epoch, epoch);
+    epoch = queue->counters().epoch;
+    const InodeId next = MustCreate(absl::StrCat("/f", ++number));
+    EXPECT_GT(next, last);
+    last = next;
+  }
+}
+
+}  // namespace
+}  // namespace dolmen::namenode

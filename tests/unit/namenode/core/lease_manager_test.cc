@@ -1,0 +1,108 @@
+#include "namenode/core/lease_manager.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dolmen::namenode {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using Expired = LeaseManager::Expired;
+
+class LeaseManagerTest : public ::testing::Test {
+ protected:
+  LeaseManagerTest() { leases.SetNow(now); }
+  void Pass(std::chrono::milliseconds time) {
+    now += time;
+    leases.SetNow(now);
+  }
+
+  CoreSettings settings;
+  LeaseManager leases{settings};
+  MonotonicTime now{std::chrono::hours(1)};
+};
+
+TEST_F(LeaseManagerTest, AHolderIsSilentBeyondTheSoftLimitNotAtIt) {
+  leases.Open("a", InodeId(1));
+  Pass(settings.lease_soft_limit);
+  EXPECT_FALSE(leases.SoftLimitExpired("a"));
+  Pass(std::chrono::milliseconds(1));
+  EXPECT_TRUE(leases.SoftLimitExpired("a"));
+}
+
+TEST_F(LeaseManagerTest, WhoIsNotKnownDoesNotWrite) { EXPECT_TRUE(leases.SoftLimitExpired("nobody")); }
+
+TEST_F(LeaseManagerTest, RenewalCoversAllFilesOfTheHolderAndNobodyElses) {
+  leases.Open("a", InodeId(1));
+  leases.Open("a", InodeId(2));
+  leases.Open("b", InodeId(3));
+  Pass(settings.lease_hard_limit);
+  leases.Renew("a");
+  Pass(std::chrono::milliseconds(1));
+  EXPECT_THAT(leases.HardExpired(10), ElementsAre(Expired{"b", InodeId(3)}));
+  EXPECT_FALSE(leases.SoftLimitExpired("a"));
+}
+
+TEST_F(LeaseManagerTest, OpeningAnotherFileRenews) {
+  leases.Open("a", InodeId(1));
+  Pass(settings.lease_hard_limit);
+  leases.Open("a", InodeId(2));
+  Pass(std::chrono::milliseconds(1));
+  EXPECT_THAT(leases.HardExpired(10), IsEmpty());
+}
+
+TEST_F(LeaseManagerTest, RenewingAnUnknownHolderMakesNone) {
+  leases.Renew("nobody");
+  EXPECT_EQ(leases.holder_count(), 0u);
+}
+
+TEST_F(LeaseManagerTest, TheLastClosedFileEndsTheHolder) {
+  leases.Open("a", InodeId(1));
+  leases.Open("a", InodeId(2));
+  leases.Close("a", InodeId(1));
+  leases.Close("a", InodeId(1));
+  EXPECT_EQ(leases.holder_count(), 1u);
+  leases.Close("a", InodeId(2));
+  leases.Close("nobody", InodeId(2));
+  EXPECT_EQ(leases.holder_count(), 0u);
+  Pass(settings.lease_hard_limit * 2);
+  EXPECT_THAT(leases.HardExpired(10), IsEmpty());
+}
+
+TEST_F(LeaseManagerTest, APostponedHolderComesBackSoonAndLetsOthersPass) {
+  leases.Open("stuck", InodeId(1));
+  leases.Open("stuck", InodeId(2));
+  Pass(std::chrono::seconds(1));
+  leases.Open("next", InodeId(3));
+  Pass(settings.lease_hard_limit + std::chrono::seconds(1));
+  EXPECT_THAT(leases.HardExpired(1), ElementsAre(Expired{"stuck", InodeId(1)}));
+  leases.Postpone("stuck");
+  EXPECT_TRUE(leases.SoftLimitExpired("stuck"));
+  EXPECT_THAT(leases.HardExpired(10), ElementsAre(Expired{"next", InodeId(3)}));
+  Pass(std::chrono::seconds(11));
+  EXPECT_THAT(leases.HardExpired(10),
+              ElementsAre(Expired{"next", InodeId(3)}, Expired{"stuck", InodeId(1)}, Expired{"stuck", InodeId(2)}));
+  leases.Renew("stuck");
+  leases.Postpone("stuck");  // takes nothing from a holder that is alive
+  EXPECT_FALSE(leases.SoftLimitExpired("stuck"));
+}
+
+TEST_F(LeaseManagerTest, TheLongestSilentComeFirstAndNoMoreThanAskedFor) {
+  leases.Open("late", InodeId(1));
+  Pass(std::chrono::seconds(1));
+  leases.Open("b", InodeId(2));
+  leases.Open("a", InodeId(4));
+  leases.Open("a", InodeId(3));
+  Pass(std::chrono::seconds(1));
+  leases.Open("young", InodeId(5));
+  leases.Renew("late");  // is the youngest now
+  Pass(settings.lease_hard_limit);
+  EXPECT_THAT(leases.HardExpired(10),
+              ElementsAre(Expired{"a", InodeId(3)}, Expired{"a", InodeId(4)}, Expired{"b", InodeId(2)}));
+  EXPECT_THAT(leases.HardExpired(2), ElementsAre(Expired{"a", InodeId(3)}, Expired{"a", InodeId(4)}));
+  EXPECT_THAT(leases.HardExpired(0), IsEmpty());
+}
+
+}  // namespace
+}  // namespace dolmen::namenode

@@ -1,0 +1,138 @@
+#include "namenode/core/consistency.h"
+
+#include "tests/unit/namenode/core/ops/namespace_fixture.h"
+
+namespace dolmen::namenode {
+namespace {
+
+// Each test plants one fault in a sound namespace and sees it found.
+class ConsistencyTest : public ::testing::Test, public TestNamespace {
+ protected:
+  void SetUp() override {
+    WriteFile("/a/b/f", {kTestBlockBytes, 7});
+    ASSERT_TRUE(Create("/open").ok());
+    ASSERT_TRUE(AddBlock("/open", std::nullopt).ok());
+    WriteFile("/gone/x/y", {3});
+    ASSERT_TRUE(Delete("/gone").ok());
+    ASSERT_TRUE(CheckConsistency(store).ok()) << CheckConsistency(store);
+    file_ = Info("/a/b/f")->inode;
+    directory_ = Info("/a/b")->inode;
+  }
+  void ExpectFound(const std::string& what) {
+    const absl::Status found = CheckConsistency(store);
+    EXPECT_EQ(ReasonOf(found), ErrorReason::kDamaged);
+    EXPECT_NE(TextOf(found).find(what), std::string::npos) << found;
+  }
+  void Set(Family family, const std::string& key, const std::string& value) { store.entries()[{family, key}] = value; }
+  void Erase(Family family, const std::string& key) { ASSERT_EQ(store.entries().erase({family, key}), 1u); }
+  template <typename Change>
+  void ChangeInode(InodeId parent, const std::string& name, const Change& change) {
+    InodeRecord record = *GetInode(store, parent, name).value();
+    change(&record);
+    Set(Family::kInodes, keys::Inode(parent, name), EncodeInode(record));
+  }
+  InodeId file_, directory_;
+};
+
+TEST_F(ConsistencyTest, FindsAMissingRoot) {
+  Erase(Family::kInodes, keys::Inode(InodeId(), ""));
+  ExpectFound("there is no root directory");
+}
+
+TEST_F(ConsistencyTest, FindsAnInodeWithTwoPlaces) {
+  Set(Family::kInodes, keys::Inode(kRootInode, "again"),
+      *store.Get(Family::kInodes, keys::Inode(directory_, "f")).value());
+  ExpectFound("has two places");
+}
+
+TEST_F(ConsistencyTest, FindsAnIdThatPointsElsewhere) {
+  Set(Family::kIds, keys::Id(file_), EncodeParentLink({kRootInode, "f"}));
+  ExpectFound("is elsewhere or missing");
+}
+
+TEST_F(ConsistencyTest, FindsAnIdOfNothing) {
+  Set(Family::kIds, keys::Id(InodeId(99)), EncodeParentLink({kRootInode, "g"}));
+  ExpectFound("ids: inode_99 does not exist");
+}
+
+TEST_F(ConsistencyTest, FindsAnOrphan) {
+  Erase(Family::kDetached, Dump(store).lower_bound({Family::kDetached, ""})->first.second);
+  ExpectFound("has no parent directory");
+}
+
+TEST_F(ConsistencyTest, FindsADeletedRootThatStillHasAPlace) {
+  const std::string key = Dump(store).lower_bound({Family::kDetached, ""})->first.second;
+  Set(Family::kIds, key, EncodeParentLink({kRootInode, "gone"}));
+  ExpectFound("still has a place");
+}
+
+TEST_F(ConsistencyTest, FindsACycle) {
+  ChangeInode(kRootInode, "a", [](InodeRecord* record) { record->child_count = 0; });
+  const InodeId a = Info("/a")->inode;
+  const std::string record = *store.Get(Family::kInodes, keys::Inode(kRootInode, "a")).value();
+  Erase(Family::kInodes, keys::Inode(kRootInode, "a"));
+  Set(Family::kInodes, keys::Inode(directory_, "a"), record);
+  Set(Family::kIds, keys::Id(a), EncodeParentLink({directory_, "a"}));
+  ExpectFound("hangs below nothing");
+}
+
+TEST_F(ConsistencyTest, FindsAWrongChildCount) {
+  ChangeInode(kRootInode, "a", [](InodeRecord* record) { record->child_count = 2; });
+  ExpectFound("counts 2 children and has 1");
+}
+
+TEST_F(ConsistencyTest, FindsWrongTotals) {
+  TotalsRecord totals = Totals("/a");
+  totals.bytes += 1;
+  Set(Family::kTotals, keys::Id(Info("/a")->inode), EncodeTotals(totals));
+  ExpectFound("differ from a recount");
+}
+
+TEST_F(ConsistencyTest, FindsABlockThatNoFileHas) {
+  Erase(Family::kFileBlocks, keys::FileBlock(file_, 1));
+  ExpectFound("belongs to no file");
+}
+
+TEST_F(ConsistencyTest, FindsABlockWithoutRecord) {
+  Erase(Family::kBlocks, keys::Block(kFirstBlockId));
+  ExpectFound("has an unknown block");
+}
+
+TEST_F(ConsistencyTest, FindsABlockOfTwoFiles) {
+  Set(Family::kFileBlocks, keys::FileBlock(file_, 2), keys::FileBlockValue(kFirstBlockId));
+  ExpectFound("belongs to two files");
+}
+
+TEST_F(ConsistencyTest, FindsAWrongLength) {
+  ChangeInode(directory_, "f", [](InodeRecord* record) { record->length += 1; });
+  ExpectFound("its blocks 1031");
+}
+
+TEST_F(ConsistencyTest, FindsAnOpenFileWithoutLease) {
+  Erase(Family::kOpen, keys::Id(Info("/open")->inode));
+  ExpectFound("without a lease");
+}
+
+TEST_F(ConsistencyTest, FindsALeaseOnAClosedFile) {
+  Set(Family::kOpen, keys::Id(file_), EncodeOpen({.holder = "writer"}));
+  ExpectFound("is not under construction");
+}
+
+TEST_F(ConsistencyTest, FindsCountersThatDisagree) {
+  Counters wrong = counters;
+  wrong.committed_block_count += 1;
+  Set(Family::kMeta, std::string(keys::kCounters), EncodeCounters(wrong));
+  ExpectFound("counters say");
+  wrong = counters;
+  wrong.next_inode = file_;
+  Set(Family::kMeta, std::string(keys::kCounters), EncodeCounters(wrong));
+  ExpectFound("an inode id is above its counter");
+}
+
+TEST_F(ConsistencyTest, FindsARecordThatDoesNotDecode) {
+  Set(Family::kBlocks, keys::Block(kFirstBlockId), "?");
+  ExpectFound("family 4");
+}
+
+}  // namespace
+}  // namespace dolmen::namenode
