@@ -148,6 +148,9 @@ void NamenodeChannel::OnAnswer(const std::shared_ptr<Pending>& call, absl::Statu
     }
     if (verdict.retry && loop_->RunAt(verdict.retry_at, [this, call] { SendAttempt(call); }) != 0) return;
     answer = verdict.retry ? ShuttingDown() : verdict.status;
+  } else {
+    MutexLock lock(&mutex_);
+    tracker_.OnAnswer(call->handle);
   }
   Finish(call, std::move(answer));
 }

@@ -15,7 +15,7 @@ namespace dolmen {
 void AppendBigEndian64(std::string* out, uint64_t value);
 void AppendLittleEndian32(std::string* out, uint32_t value);
 void AppendLittleEndian64(std::string* out, uint64_t value);
-void AppendVarint(std::string* out, uint64_t value);           // LEB128, shortest form
+void AppendVarint(std::string* out, uint64_t value);                  // LEB128, shortest form
 void AppendLengthPrefixed(std::string* out, std::string_view bytes);  // varint length, bytes
 
 uint64_t LoadLittleEndian64(const char* from);
@@ -59,7 +59,7 @@ class Extensions {
   // nullptr when absent.
   const std::string* Find(uint64_t tag) const;
   bool empty() const { return fields_.empty(); }
-  void AppendTo(std::string* out) const;  // count varint, then (tag, length, bytes)*
+  void AppendTo(std::string* out) const;           // count varint, then (tag, length, bytes)*
   static Extensions ReadFrom(ByteReader* reader);  // reader->ok() tells; refuses unsorted or repeated tags
   friend bool operator==(const Extensions&, const Extensions&) = default;
 

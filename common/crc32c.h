@@ -22,9 +22,12 @@ inline constexpr uint32_t kBytesPerChecksum = 512;
 // Each CRC is stored as 4 big-endian bytes (HDFS's order), appended to `out`.
 void AppendChunkChecksums(std::string_view data, std::string* out);
 void AppendChunkChecksums(const absl::Cord& data, std::string* out);
-// Verifies; returns the index of the first bad chunk, or -1. `checksums` must hold ceil(size/512)*4 bytes, else returns 0.
+// Verifies; returns the index of the first bad chunk, or -1. `checksums` must hold ceil(size/512)*4 bytes, else returns
+// 0.
 int64_t FirstBadChunk(std::string_view data, std::string_view checksums);
 int64_t FirstBadChunk(const absl::Cord& data, std::string_view checksums);
-inline uint64_t ChecksumBytesFor(uint64_t data_bytes) { return (data_bytes + kBytesPerChecksum - 1) / kBytesPerChecksum * 4; }
+inline uint64_t ChecksumBytesFor(uint64_t data_bytes) {
+  return (data_bytes + kBytesPerChecksum - 1) / kBytesPerChecksum * 4;
+}
 
 }  // namespace dolmen

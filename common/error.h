@@ -13,39 +13,39 @@ namespace dolmen {
 // Why something failed, beyond the status code. A reason exists only where some caller acts differently on it, or
 // where HDFS clients expect a particular exception class. Numbers are on the wire and stored with answers: never reuse.
 enum class ErrorReason : uint16_t {
-  kNone = 0,                    // the code says it all
-  kFileNotFound = 1,            // java.io.FileNotFoundException
-  kFileAlreadyExists = 2,       // FileAlreadyExistsException
-  kParentNotDirectory = 3,      // ParentNotDirectoryException
-  kDirectoryNotEmpty = 4,       // PathIsNotEmptyDirectoryException
-  kAccessControl = 5,           // AccessControlException
-  kSafeMode = 6,                // SafeModeException
-  kLeaseExpired = 7,            // LeaseExpiredException: the caller may no longer write this file
-  kAlreadyBeingCreated = 8,     // AlreadyBeingCreatedException
-  kRecoveryInProgress = 9,      // RecoveryInProgressException
-  kNotReplicatedYet = 10,       // NotReplicatedYetException: ask again shortly
-  kInvalidPath = 11,            // InvalidPathException / InvalidPathHandle
-  kNameTooLong = 12,            // PathComponentTooLongException, path too long
-  kDirectoryFull = 13,          // MaxDirectoryItemsExceededException
-  kIllegalArgument = 14,        // HadoopIllegalArgumentException
-  kIo = 15,                     // plain IOException
-  kOutcomeUnknown = 16,         // the retry's record is gone: it may or may not have been executed
-  kBusy = 17,                   // a bounded resource is full: retry after a pause
-  kStopped = 18,                // the namenode stopped mutating after a failed commit; it must be restarted
-  kNoSpace = 19,                // out of disk space (namenode floor or datanode volume)
-  kChecksum = 20,               // bytes do not match their checksums
-  kReplicaNotFound = 21,        // the datanode has no such replica
-  kStaleGenerationStamp = 22,   // request carries another generation stamp than the replica
-  kBadToken = 23,               // access token missing, forged, expired or for something else
-  kWrongCluster = 24,           // peer belongs to another cluster
-  kStaleEpoch = 25,             // namenode command of an older epoch or other incarnation
-  kNotRegistered = 26,          // datanode must register (again) first
-  kPipelineFailed = 27,         // a datanode of the write pipeline failed
-  kUnreachable = 28,            // no connection to the named address
-  kNoDatanodes = 29,            // too few datanodes could take a replica; the text lists each and why
-  kBlockMissing = 30,           // no replica of a block could be read; the text lists each and why
-  kDamaged = 31,                // stored metadata is damaged
-  kCancelled = 32,              // the caller gave up or the stream was closed
+  kNone = 0,                   // the code says it all
+  kFileNotFound = 1,           // java.io.FileNotFoundException
+  kFileAlreadyExists = 2,      // FileAlreadyExistsException
+  kParentNotDirectory = 3,     // ParentNotDirectoryException
+  kDirectoryNotEmpty = 4,      // PathIsNotEmptyDirectoryException
+  kAccessControl = 5,          // AccessControlException
+  kSafeMode = 6,               // SafeModeException
+  kLeaseExpired = 7,           // LeaseExpiredException: the caller may no longer write this file
+  kAlreadyBeingCreated = 8,    // AlreadyBeingCreatedException
+  kRecoveryInProgress = 9,     // RecoveryInProgressException
+  kNotReplicatedYet = 10,      // NotReplicatedYetException: ask again shortly
+  kInvalidPath = 11,           // InvalidPathException / InvalidPathHandle
+  kNameTooLong = 12,           // PathComponentTooLongException, path too long
+  kDirectoryFull = 13,         // MaxDirectoryItemsExceededException
+  kIllegalArgument = 14,       // HadoopIllegalArgumentException
+  kIo = 15,                    // plain IOException
+  kOutcomeUnknown = 16,        // the retry's record is gone: it may or may not have been executed
+  kBusy = 17,                  // a bounded resource is full: retry after a pause
+  kStopped = 18,               // the namenode stopped mutating after a failed commit; it must be restarted
+  kNoSpace = 19,               // out of disk space (namenode floor or datanode volume)
+  kChecksum = 20,              // bytes do not match their checksums
+  kReplicaNotFound = 21,       // the datanode has no such replica
+  kStaleGenerationStamp = 22,  // request carries another generation stamp than the replica
+  kBadToken = 23,              // access token missing, forged, expired or for something else
+  kWrongCluster = 24,          // peer belongs to another cluster
+  kStaleEpoch = 25,            // namenode command of an older epoch or other incarnation
+  kNotRegistered = 26,         // datanode must register (again) first
+  kPipelineFailed = 27,        // a datanode of the write pipeline failed
+  kUnreachable = 28,           // no connection to the named address
+  kNoDatanodes = 29,           // too few datanodes could take a replica; the text lists each and why
+  kBlockMissing = 30,          // no replica of a block could be read; the text lists each and why
+  kDamaged = 31,               // stored metadata is damaged
+  kCancelled = 32,             // the caller gave up or the stream was closed
 };
 
 // What a caller should do about a failure.
@@ -77,18 +77,18 @@ void LogIfError(const absl::Status& status, std::string_view why);
 #define DOLMEN_CONCAT_INNER_(a, b) a##b
 #define DOLMEN_CONCAT_(a, b) DOLMEN_CONCAT_INNER_(a, b)
 // DOLMEN_RETURN_IF_ERROR(expr) or DOLMEN_RETURN_IF_ERROR(expr, context): returns the failed status, annotated.
-#define DOLMEN_RETURN_IF_ERROR(expr, ...)                                                            \
-  do {                                                                                               \
-    if (absl::Status dolmen_status_ = (expr); !dolmen_status_.ok()) [[unlikely]]                     \
+#define DOLMEN_RETURN_IF_ERROR(expr, ...)                                                             \
+  do {                                                                                                \
+    if (absl::Status dolmen_status_ = (expr); !dolmen_status_.ok()) [[unlikely]]                      \
       return ::dolmen::internal::MaybeAnnotate(std::move(dolmen_status_) __VA_OPT__(, ) __VA_ARGS__); \
   } while (false)
 // DOLMEN_ASSIGN_OR_RETURN(lhs, expr) or with a context.
 #define DOLMEN_ASSIGN_OR_RETURN(lhs, expr, ...) \
   DOLMEN_ASSIGN_OR_RETURN_IMPL_(DOLMEN_CONCAT_(dolmen_statusor_, __LINE__), lhs, expr __VA_OPT__(, ) __VA_ARGS__)
-#define DOLMEN_ASSIGN_OR_RETURN_IMPL_(var, lhs, expr, ...)                                                 \
-  auto var = (expr);                                                                                       \
-  if (!var.ok()) [[unlikely]]                                                                              \
-    return ::dolmen::internal::MaybeAnnotate(std::move(var).status() __VA_OPT__(, ) __VA_ARGS__);          \
+#define DOLMEN_ASSIGN_OR_RETURN_IMPL_(var, lhs, expr, ...)                                        \
+  auto var = (expr);                                                                              \
+  if (!var.ok()) [[unlikely]]                                                                     \
+    return ::dolmen::internal::MaybeAnnotate(std::move(var).status() __VA_OPT__(, ) __VA_ARGS__); \
   lhs = *std::move(var)
 
 namespace dolmen::internal {

@@ -36,8 +36,8 @@ extern std::atomic<bool> any_armed;
 }  // namespace dolmen
 
 // In a function returning absl::Status or StatusOr: returns the injected failure.
-#define DOLMEN_FAULT_POINT(name)                                                          \
-  do {                                                                                    \
-    if (::dolmen::fault::any_armed.load(std::memory_order_relaxed)) [[unlikely]]          \
+#define DOLMEN_FAULT_POINT(name)                                                                              \
+  do {                                                                                                        \
+    if (::dolmen::fault::any_armed.load(std::memory_order_relaxed)) [[unlikely]]                              \
       if (absl::Status dolmen_fault_ = ::dolmen::fault::Hit(name); !dolmen_fault_.ok()) return dolmen_fault_; \
   } while (false)

@@ -423,7 +423,8 @@ class FaultyFile final : public File {
       pieces = std::span<const std::string_view>(&changed_piece, 1);
     }
     DOLMEN_RETURN_IF_ERROR(state_->WithTracker([&](PowerLossTracker* tracker) -> absl::Status {
-      if (tracked_ != nullptr && tracker != nullptr) DOLMEN_RETURN_IF_ERROR(tracker->BeforeWrite(*tracked_, *base_, offset, length));
+      if (tracked_ != nullptr && tracker != nullptr)
+        DOLMEN_RETURN_IF_ERROR(tracker->BeforeWrite(*tracked_, *base_, offset, length));
       return base_->WriteAt(offset, pieces);
     }));
     if (!injection.short_write) return absl::OkStatus();
@@ -449,7 +450,8 @@ class FaultyFile final : public File {
     const Injection injection = state_->Consult(FileOperation::kTruncate, "ftruncate", path_);
     DOLMEN_RETURN_IF_ERROR(injection.error);
     return state_->WithTracker([&](PowerLossTracker* tracker) -> absl::Status {
-      if (tracked_ != nullptr && tracker != nullptr) DOLMEN_RETURN_IF_ERROR(tracker->BeforeTruncate(*tracked_, *base_, size));
+      if (tracked_ != nullptr && tracker != nullptr)
+        DOLMEN_RETURN_IF_ERROR(tracker->BeforeTruncate(*tracked_, *base_, size));
       return base_->Truncate(size);
     });
   }

@@ -15,7 +15,20 @@
 namespace dolmen {
 
 // kList is every look at names: List, Exists and FileSize. kRemove is RemoveFile and RemoveDirectory.
-enum class FileOperation { kOpen, kRead, kWrite, kSync, kTruncate, kRename, kRemove, kSyncDirectory, kList, kLock, kSpace, kCreateDirectory };
+enum class FileOperation {
+  kOpen,
+  kRead,
+  kWrite,
+  kSync,
+  kTruncate,
+  kRename,
+  kRemove,
+  kSyncDirectory,
+  kList,
+  kLock,
+  kSpace,
+  kCreateDirectory
+};
 
 enum class FileFault {
   kIoError,     // fails with EIO text, nothing done

@@ -12,8 +12,8 @@ namespace dolmen {
 
 // What stable storage holds is kept apart from what processes see. Sync() of a file makes its content stable;
 // SyncDirectory makes the present names of that directory stable. PowerLoss() throws the rest away.
-// A stable name can point to a file whose content was never synced: its content is then any prefix mixture, as on a real disk.
-// Externally synchronised (one thread). Files opened before PowerLoss() or Crash() answer kIo afterwards.
+// A stable name can point to a file whose content was never synced: its content is then any prefix mixture, as on a
+// real disk. Externally synchronised (one thread). Files opened before PowerLoss() or Crash() answer kIo afterwards.
 class MemoryFileSystem final : public FileSystem {
  public:
   explicit MemoryFileSystem(uint64_t capacity_bytes = uint64_t{1} << 40);

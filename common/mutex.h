@@ -1,4 +1,5 @@
-// std::mutex with thread-safety annotations. Debian's precompiled absl::Mutex is invisible to ThreadSanitizer, this is not.
+// std::mutex with thread-safety annotations. Debian's precompiled absl::Mutex is invisible to ThreadSanitizer, this is
+// not.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// Typed settings from one table: defaults, then one TOML file, then DOLMEN_<NAME> variables, then flags, later ones win.
-// The same name everywhere: `datanode_heartbeat_interval_ms` in TOML, --datanode-heartbeat-interval-ms as a flag,
+// Typed settings from one table: defaults, then one TOML file, then DOLMEN_<NAME> variables, then flags, later ones
+// win. The same name everywhere: `datanode_heartbeat_interval_ms` in TOML, --datanode-heartbeat-interval-ms as a flag,
 // DOLMEN_DATANODE_HEARTBEAT_INTERVAL_MS in the environment. Unknown or bad values stop the start with one clear line.
 #pragma once
 
@@ -19,12 +19,12 @@ using SettingValue = std::variant<bool, int64_t, double, std::string>;
 
 // One row of the table.
 struct Setting {
-  std::string name;           // component first, unit last
-  SettingValue default_value; // its type is the setting's type
-  std::string description;    // one sentence on effect
+  std::string name;             // component first, unit last
+  SettingValue default_value;   // its type is the setting's type
+  std::string description;      // one sentence on effect
   int64_t minimum = INT64_MIN;  // for integers, both included
   int64_t maximum = INT64_MAX;
-  bool unsafe = false;        // test only; refused unless DOLMEN_UNSAFE=1
+  bool unsafe = false;  // test only; refused unless DOLMEN_UNSAFE=1
 };
 
 // Values of one table. Immutable after loading; then thread-safe.

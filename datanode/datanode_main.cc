@@ -7,24 +7,20 @@
 #include <optional>
 #include <thread>
 
-#include "absl/strings/str_cat.h"
 #include "common/clock.h"
+#include "common/daemon.h"
 #include "common/error.h"
 #include "common/fault_point.h"
 #include "common/posix_file_system.h"
 #include "common/rpc/channel_arguments.h"
 #include "datanode/datanode_server.h"
 #include "datanode/datanode_settings.h"
-#include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
-
-extern char** environ;
 
 namespace dolmen::datanode {
 namespace {
 
-constexpr int kExitBadUsage = 2;
-constexpr int kExitFailed = 1;
+constexpr char kProgram[] = "dolmen-datanode";
 constexpr unsigned kStopLimitSeconds = 30;
 
 constexpr char kUsage[] =
@@ -32,85 +28,25 @@ constexpr char kUsage[] =
     "\n"
     "  --data-dirs DIRS     directories for replicas, created when missing; [SSD]/dir names a storage type\n"
     "  --namenode ADDRESS   host:port of the namenode (default localhost:7020)\n"
-    "  --bind-host HOST     address to listen on (default 127.0.0.1)\n"
+    "  --bind-host HOST     address to listen on (default 127.0.0.1); others need --datanode-allow-remote\n"
     "  --port N             port for block data (default 7066, 0 = a free one)\n"
     "  --port-file FILE     write the port there once it listens\n"
     "  --config FILE        TOML file with settings\n"
-    "  --sample-config      print a commented file of all settings\n"
+    "  --print-config       print a commented file of all settings\n"
     "  --help               print this\n"
     "\n"
     "Every setting can also be given as a flag, --datanode-rack=/r1, or as a variable, DOLMEN_DATANODE_RACK=/r1.\n";
 
-struct CommandLine {
-  std::string config_file;
-  std::string port_file;
-  bool help = false;
-  bool sample = false;
-  std::vector<std::string> setting_flags;
-};
-
-absl::Status BadUsage(std::string_view text) { return MakeError(ErrorReason::kIllegalArgument, text); }
-
-// Short names for common settings; the rest is the table's.
-absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& args) {
-  static constexpr std::pair<const char*, const char*> kShort[] = {{"--data-dirs", "--datanode-data-dirs"},
-                                                                   {"--namenode", "--datanode-namenode-address"},
-                                                                   {"--bind-host", "--datanode-bind-host"},
-                                                                   {"--port", "--datanode-port"}};
-  CommandLine line;
-  for (size_t i = 0; i < args.size(); ++i) {
-    const size_t equals = args[i].find('=');
-    const std::string name = args[i].substr(0, equals);
-    std::optional<std::string> value;
-    if (equals != std::string::npos) value = args[i].substr(equals + 1);
-    if (name == "--help" || name == "-h") {
-      line.help = true;
-    } else if (name == "--sample-config") {
-      line.sample = true;
-    } else if (name == "--config" || name == "--port-file") {
-      if (!value.has_value() && ++i < args.size()) value = args[i];
-      if (!value.has_value() || value->empty()) return BadUsage(absl::StrCat(name, " needs a file name"));
-      (name == "--config" ? line.config_file : line.port_file) = *value;
-    } else {
-      std::string flag = args[i];
-      for (const auto& [from, to] : kShort) {
-        if (name == from) flag = std::string(to) + args[i].substr(name.size());
-      }
-      line.setting_flags.push_back(std::move(flag));
-    }
-  }
-  return line;
-}
-
-absl::Status LoadSettings(const CommandLine& line, Settings* settings) {
-  if (!line.config_file.empty()) DOLMEN_RETURN_IF_ERROR(settings->LoadTomlFile(line.config_file));
-  DOLMEN_RETURN_IF_ERROR(settings->LoadEnvironment(environ));
-  DOLMEN_ASSIGN_OR_RETURN(const std::vector<std::string> rest, settings->LoadFlags(line.setting_flags));
-  if (!rest.empty()) return BadUsage(absl::StrCat("unexpected argument '", rest.front(), "'; see --help"));
-  return absl::OkStatus();
-}
-
-absl::Status StartLog(const std::string& level_name) {
-  const auto level = spdlog::level::from_str(level_name);
-  if (level == spdlog::level::off && level_name != "off") {
-    return BadUsage(absl::StrCat("log_level = '", level_name, "' is not valid; use trace, debug, info, warn or error"));
-  }
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("datanode"));
-  spdlog::set_level(level);
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-  return absl::OkStatus();
-}
+constexpr ShortFlag kShortFlags[] = {{"--data-dirs", "--datanode-data-dirs"},
+                                     {"--namenode", "--datanode-namenode-address"},
+                                     {"--bind-host", "--datanode-bind-host"},
+                                     {"--port", "--datanode-port"}};
 
 // Receive buffers come and go by the megabyte: without this each would be mapped and unmapped, x1.5 in throughput.
 void TuneMalloc() {
   mallopt(M_MMAP_THRESHOLD, 64 << 20);
   mallopt(M_TRIM_THRESHOLD, 512 << 20);
   mallopt(M_TOP_PAD, 16 << 20);
-}
-
-// Written under another name and renamed, so that who waits for it never reads half a number.
-absl::Status WritePortFile(FileSystem& fs, const std::string& path, uint16_t port) {
-  return WriteFileDurably(fs, path, absl::StrCat(port, "\n"));
 }
 
 // Set by the signal handler's thread and by a fatal error; waited for by main.
@@ -137,28 +73,30 @@ class StopRequest {
   std::optional<absl::Status> why_;
 };
 
-int Fail(const absl::Status& why, int code) {
-  std::fprintf(stderr, "dolmen-datanode: %s\n", std::string(why.message()).c_str());
-  return code;
+int Fail(const absl::Status& why, int code) { return FailDaemon(kProgram, why, code); }
+
+absl::StatusOr<DatanodeOptions> Configure(const DaemonFlags& flags, Settings* settings) {
+  DOLMEN_RETURN_IF_ERROR(LoadDaemonSettings(kProgram, flags, settings));
+  DOLMEN_RETURN_IF_ERROR(CheckBindHost(*settings, "datanode"));
+  DOLMEN_RETURN_IF_ERROR(StartLog("datanode", settings->Text("log_level")));
+  DOLMEN_RETURN_IF_ERROR(fault::ArmFromEnvironment());
+  return OptionsFromSettings(*settings);
 }
 
 int Main(const std::vector<std::string>& args) {
-  const absl::StatusOr<CommandLine> line = ParseCommandLine(args);
-  if (!line.ok()) return Fail(line.status(), kExitBadUsage);
+  const absl::StatusOr<DaemonFlags> flags = ParseDaemonFlags(args, kShortFlags);
+  if (!flags.ok()) return Fail(flags.status(), kExitBadUsage);
   Settings settings(DatanodeSettingsTable());
-  if (line->help) {
+  if (flags->help) {
     std::fputs(kUsage, stdout);
     return 0;
   }
-  if (line->sample) {
+  if (flags->print_config) {
     std::fputs(settings.SampleToml().c_str(), stdout);
     return 0;
   }
-  if (absl::Status loaded = LoadSettings(*line, &settings); !loaded.ok()) return Fail(loaded, kExitBadUsage);
-  absl::StatusOr<DatanodeOptions> options = OptionsFromSettings(settings);
+  absl::StatusOr<DatanodeOptions> options = Configure(*flags, &settings);
   if (!options.ok()) return Fail(options.status(), kExitBadUsage);
-  if (absl::Status log = StartLog(settings.Text("log_level")); !log.ok()) return Fail(log, kExitBadUsage);
-  if (absl::Status armed = fault::ArmFromEnvironment(); !armed.ok()) return Fail(armed, kExitBadUsage);
   rpc::SendGrpcLogsToOurs();
   TuneMalloc();
 
@@ -193,10 +131,9 @@ int Main(const std::vector<std::string>& args) {
       "and has a token may use it",
       (*server)->store().identity().datanode.value(), settings.Text("datanode_bind_host"), (*server)->port());
   int code = 0;
-  if (!line->port_file.empty()) {
-    if (absl::Status written = WritePortFile(*fs, line->port_file, (*server)->port()); !written.ok()) {
-      stop.Ask(Annotate(written, absl::StrCat("writing ", line->port_file)));
-    }
+  if (!flags->port_file.empty()) {
+    absl::Status written = WritePortFile(*fs, flags->port_file, (*server)->port());
+    if (!written.ok()) stop.Ask(std::move(written));
   }
   if (const std::optional<absl::Status> why = stop.Wait(); why.has_value()) code = Fail(*why, kExitFailed);
   // Whatever hangs: what was promised is on disk.

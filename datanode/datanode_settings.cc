@@ -36,7 +36,10 @@ std::vector<Setting> DatanodeSettingsTable() {
       {"datanode_data_dirs", std::string(), "Comma list of data directories, each maybe with its type: /a,[SSD]/b."},
       {"datanode_namenode_address", std::string("localhost:7020"), "host:port of the namenode."},
       {"datanode_bind_host", std::string("127.0.0.1"),
-       "Address to listen on; anything but loopback lets everybody who reaches it in."},
+       "Address to listen on; anything but loopback needs datanode_allow_remote, because callers are not authenticated "
+       "yet."},
+      {"datanode_allow_remote", false,
+       "Listen beyond loopback although identities are only claimed (\"simple\" security)."},
       {"datanode_port", kDatanodePort, "Port for block data; 0 takes a free one.", 0, 65535},
       {"datanode_advertised_addresses", std::string(),
        "Every way to reach this datanode, best first: network=host:port,...; empty: the one it listens on."},

@@ -1,7 +1,6 @@
 // dolmen-namenode: formats a metadata directory, or serves one.
 #include <malloc.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/daemon.h"
 #include "common/error.h"
 #include "common/fault_point.h"
 #include "common/posix_file_system.h"
@@ -31,71 +31,39 @@ constexpr char kUsage[] =
     "                       [--config FILE] [--SETTING=VALUE ...]\n"
     "       dolmen-namenode --print-config     a commented sample configuration with every setting\n";
 
+constexpr char kProgram[] = "dolmen-namenode";
+
+constexpr ShortFlag kShortFlags[] = {{"--metadata-dir", "--namenode-metadata-dir"},
+                                     {"--bind-host", "--namenode-bind-host"},
+                                     {"--port", "--namenode-port"}};
+
 struct CommandLine {
   bool format = false;
-  bool help = false;
-  bool print_config = false;
   std::optional<std::string> force_cluster_id;
-  std::string config;
-  std::string port_file;
-  std::vector<std::string> settings;  // rest, for the settings table
+  DaemonFlags flags;
 };
-
-// Short names for what is typed most.
-std::string LongName(const std::string& flag) {
-  for (const char* name : {"metadata-dir", "bind-host", "port"}) {
-    const std::string plain = std::string("--") + name;
-    if (flag == plain || flag.starts_with(plain + "=")) return "--namenode-" + flag.substr(2);
-  }
-  return flag;
-}
 
 absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& args) {
   CommandLine line;
+  std::vector<std::string> rest;
   for (size_t i = 0; i < args.size(); ++i) {
-    const std::string& arg = args[i];
-    const auto value_of = [&](std::string_view name) -> absl::StatusOr<std::optional<std::string>> {
-      const std::string plain = "--" + std::string(name);
-      if (arg.starts_with(plain + "=")) return arg.substr(plain.size() + 1);
-      if (arg != plain) return std::nullopt;
-      if (++i == args.size()) return MakeError(ErrorReason::kIllegalArgument, absl::StrCat(plain, " needs a value"));
-      return args[i];
-    };
-    if (arg == "--format") {
+    if (args[i] == "--format") {
       line.format = true;
-    } else if (arg == "--help" || arg == "-h") {
-      line.help = true;
-    } else if (arg == "--print-config") {
-      line.print_config = true;
-    } else if (auto force = value_of("force"); !force.ok() || force->has_value()) {
-      if (!force.ok()) return force.status();
-      line.force_cluster_id = **force;
-    } else if (auto config = value_of("config"); !config.ok() || config->has_value()) {
-      if (!config.ok()) return config.status();
-      line.config = **config;
-    } else if (auto port_file = value_of("port-file"); !port_file.ok() || port_file->has_value()) {
-      if (!port_file.ok()) return port_file.status();
-      line.port_file = **port_file;
+    } else if (args[i].starts_with("--force=")) {
+      line.force_cluster_id = args[i].substr(std::string_view("--force=").size());
+    } else if (args[i] == "--force") {
+      if (++i == args.size()) return MakeError(ErrorReason::kIllegalArgument, "--force needs the id of the cluster");
+      line.force_cluster_id = args[i];
     } else {
-      line.settings.push_back(LongName(arg));
+      rest.push_back(args[i]);
     }
   }
+  DOLMEN_ASSIGN_OR_RETURN(line.flags, ParseDaemonFlags(rest, kShortFlags));
   return line;
 }
 
-absl::Status LoadSettings(const CommandLine& line, Settings* settings) {
-  if (!line.config.empty()) DOLMEN_RETURN_IF_ERROR(settings->LoadTomlFile(line.config));
-  DOLMEN_RETURN_IF_ERROR(settings->LoadEnvironment(environ));
-  absl::StatusOr<std::vector<std::string>> flags = settings->LoadFlags(line.settings);
-  if (!flags.ok()) {
-    return MakeError(ReasonOf(flags.status()),
-                     absl::StrCat(flags.status().message(), "; dolmen-namenode --print-config lists all settings"));
-  }
-  const std::vector<std::string>& rest = *flags;
-  if (!rest.empty()) {
-    return MakeError(ErrorReason::kIllegalArgument,
-                     absl::StrCat("unexpected argument '", rest.front(), "'; see dolmen-namenode --help"));
-  }
+absl::Status Configure(const CommandLine& line, Settings* settings) {
+  DOLMEN_RETURN_IF_ERROR(LoadDaemonSettings(kProgram, line.flags, settings));
   if (line.force_cluster_id.has_value() && !line.format) {
     return MakeError(ErrorReason::kIllegalArgument,
                      "--force discards a namespace and goes with --format only; leave it away to serve");
@@ -103,10 +71,11 @@ absl::Status LoadSettings(const CommandLine& line, Settings* settings) {
   if (settings->Text("namenode_metadata_dir").empty()) {
     return MakeError(ErrorReason::kIllegalArgument, "no metadata directory: give --metadata-dir DIR");
   }
-  return absl::OkStatus();
+  DOLMEN_RETURN_IF_ERROR(CheckBindHost(*settings, "namenode"));
+  DOLMEN_RETURN_IF_ERROR(ToCoreSettings(*settings).status());
+  DOLMEN_RETURN_IF_ERROR(StartLog("namenode", settings->Text("log_level")));
+  return fault::ArmFromEnvironment();
 }
-
-bool IsLoopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
 absl::Status Format(FileSystem& fs, const Settings& settings, const CommandLine& line) {
   DOLMEN_ASSIGN_OR_RETURN(NamespaceInfo info,
@@ -126,13 +95,6 @@ absl::Status Format(FileSystem& fs, const Settings& settings, const CommandLine&
 absl::Status Serve(FileSystem& fs, const Settings& settings, const CommandLine& line) {
   DOLMEN_ASSIGN_OR_RETURN(CoreSettings core, ToCoreSettings(settings));
   const std::string& host = settings.Text("namenode_bind_host");
-  if (!IsLoopback(host) && !settings.Bool("namenode_allow_remote")) {
-    return MakeError(
-        ErrorReason::kIllegalArgument,
-        absl::StrCat("namenode_bind_host is ", host,
-                     ", but callers are not authenticated yet: anybody who "
-                     "reaches it can claim to be anybody. Set namenode_allow_remote if that is acceptable"));
-  }
   // Signals are taken by a thread of ours; every other thread inherits the mask.
   sigset_t signals;
   sigemptyset(&signals);
@@ -155,9 +117,8 @@ absl::Status Serve(FileSystem& fs, const Settings& settings, const CommandLine& 
                                failed = true;
                                kill(getpid(), SIGTERM);
                              }}));
-  if (!line.port_file.empty()) {
-    DOLMEN_RETURN_IF_ERROR(WriteFileDurably(fs, line.port_file, std::to_string(server->port()) + "\n"),
-                           "writing the port file");
+  if (!line.flags.port_file.empty()) {
+    DOLMEN_RETURN_IF_ERROR(WritePortFile(fs, line.flags.port_file, server->port()));
   }
   spdlog::info("namenode serves cluster {} (epoch {}) on {}:{}", server->info().cluster.value(),
                server->epoch().value(), host, server->port());
@@ -174,34 +135,26 @@ absl::Status Serve(FileSystem& fs, const Settings& settings, const CommandLine& 
 int Main(const std::vector<std::string>& args) {
   mallopt(M_MMAP_THRESHOLD, 64 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("namenode"));
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-  spdlog::flush_on(spdlog::level::info);
   rpc::SendGrpcLogsToOurs();
   signal(SIGPIPE, SIG_IGN);
   umask(0077);  // names and permissions of all users' files are nobody else's business
 
+  const absl::StatusOr<CommandLine> line = Parse(args);
+  if (!line.ok()) return FailDaemon(kProgram, line.status(), kExitBadUsage);
   Settings settings(NamenodeSettingsTable());
-  const auto run = [&]() -> absl::Status {
-    DOLMEN_RETURN_IF_ERROR(fault::ArmFromEnvironment());
-    DOLMEN_ASSIGN_OR_RETURN(const CommandLine line, Parse(args));
-    if (line.help) {
-      fputs(kUsage, stdout);
-      return absl::OkStatus();
-    }
-    if (line.print_config) {
-      fputs(settings.SampleToml().c_str(), stdout);
-      return absl::OkStatus();
-    }
-    DOLMEN_RETURN_IF_ERROR(LoadSettings(line, &settings));
-    const std::unique_ptr<FileSystem> fs = MakePosixFileSystem();
-    return line.format ? Format(*fs, settings, line) : Serve(*fs, settings, line);
-  };
-  if (const absl::Status done = run(); !done.ok()) {
-    fprintf(stderr, "dolmen-namenode: %s\n", std::string(MessageOf(done)).c_str());
-    return 1;
+  if (line->flags.help) {
+    fputs(kUsage, stdout);
+    return 0;
   }
-  return 0;
+  if (line->flags.print_config) {
+    fputs(settings.SampleToml().c_str(), stdout);
+    return 0;
+  }
+  const absl::Status configured = Configure(*line, &settings);
+  if (!configured.ok()) return FailDaemon(kProgram, configured, kExitBadUsage);
+  const std::unique_ptr<FileSystem> fs = MakePosixFileSystem();
+  const absl::Status done = line->format ? Format(*fs, settings, *line) : Serve(*fs, settings, *line);
+  return done.ok() ? 0 : FailDaemon(kProgram, done, kExitFailed);
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ std::vector<Setting> NamenodeSettingsTable() {
       integer("namenode_max_batch_operations", defaults.max_batch_operations, 1, 4096, "Most operations per commit."),
       integer("namenode_reap_entries_per_step", defaults.reap_entries_per_step, 1, 10'000,
               "Records of deleted trees freed per step; steps are 20 ms apart."),
+      Setting{"log_level", std::string("info"), "trace, debug, info, warn or error."},
   };
 }
 
@@ -101,7 +102,8 @@ absl::StatusOr<CoreSettings> ToCoreSettings(const Settings& settings) {
 
   const auto refuse = [](std::string text) { return MakeError(ErrorReason::kIllegalArgument, text); };
   if (core.default_block_bytes % 512 != 0)
-    return refuse(absl::StrCat("namenode_default_block_bytes (", core.default_block_bytes, ") must be a multiple of 512"));
+    return refuse(
+        absl::StrCat("namenode_default_block_bytes (", core.default_block_bytes, ") must be a multiple of 512"));
   if (core.default_block_bytes < core.min_block_bytes) {
     return refuse(absl::StrCat("namenode_default_block_bytes (", core.default_block_bytes,
                                ") is below namenode_min_block_bytes (", core.min_block_bytes, ")"));

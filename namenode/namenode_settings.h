@@ -12,7 +12,8 @@ namespace dolmen::namenode {
 // Every setting with default, bounds and one sentence; the sample configuration is generated from it.
 std::vector<Setting> NamenodeSettingsTable();
 
-// Values as the core wants them. Errors: combinations that make no sense (soft limit above hard limit, ...), naming both.
+// Values as the core wants them. Errors: combinations that make no sense (soft limit above hard limit, ...), naming
+// both.
 absl::StatusOr<CoreSettings> ToCoreSettings(const Settings& settings);
 
 }  // namespace dolmen::namenode

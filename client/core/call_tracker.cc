@@ -56,7 +56,7 @@ CallTracker::Verdict CallTracker::OnFailure(uint64_t handle, const absl::Status&
   const auto found = calls_.find(handle);
   DOLMEN_CHECK(found != calls_.end(), "a failure of a call that is finished");
   Call& call = found->second;
-  const FailureClass failure = ClassifyFailure(status);
+  const FailureClass failure = Classify(status);
   if (failure == FailureClass::kNoAnswer) call.may_have_arrived = true;
   const bool unusable = failure == FailureClass::kNotSent || failure == FailureClass::kStopped;
   if (!unusable) {
@@ -67,7 +67,7 @@ CallTracker::Verdict CallTracker::OnFailure(uint64_t handle, const absl::Status&
 
   Verdict verdict;
   if (failure == FailureClass::kFinal) {
-    verdict.status = status;
+    verdict.status = NameTheServer(call, status);
     Finish(handle);
     return verdict;
   }
@@ -84,6 +84,24 @@ CallTracker::Verdict CallTracker::OnFailure(uint64_t handle, const absl::Status&
   return verdict;
 }
 
+// A namenode that has served this client is in safe mode because it was restarted (or an administrator does something):
+// work under way, like a copy of a tree, goes on when that is over. A client that comes to one in safe mode is told so.
+FailureClass CallTracker::Classify(const absl::Status& status) const {
+  const bool restarted = has_changed_something_ && ReasonOf(status) == ErrorReason::kSafeMode;
+  return restarted ? FailureClass::kNotNow : ClassifyFailure(status);
+}
+
+// Without a reason the answer is not from a namenode's own code.
+absl::Status CallTracker::NameTheServer(const Call& call, const absl::Status& status) const {
+  if (ReasonOf(status) != ErrorReason::kNone) return status;
+  const bool knows_no_such_call = status.code() == absl::StatusCode::kUnimplemented;
+  return absl::Status(
+      status.code(),
+      absl::StrCat(call.what, ": ", options_.server, " answered ", absl::StatusCodeToString(status.code()),
+                   status.message().empty() ? "" : ": ", status.message(),
+                   knows_no_such_call ? "; is it a namenode, and of this version?" : ""));
+}
+
 absl::Status CallTracker::GiveUp(const Call& call, const absl::Status& last, MonotonicTime now) const {
   const std::string tried = absl::StrCat("tried for ", SecondsText(now - call.begun), ", ", call.attempts,
                                          call.attempts == 1 ? " attempt" : " attempts");
@@ -94,7 +112,7 @@ absl::Status CallTracker::GiveUp(const Call& call, const absl::Status& last, Mon
         absl::StrCat(call.what, ": outcome unknown, it may or may not have been done: no answer from namenode ",
                      options_.server, " (", tried, "; last: ", cause, ")"));
   }
-  switch (ClassifyFailure(last)) {
+  switch (Classify(last)) {
     case FailureClass::kNotSent:
       return MakeError(ErrorReason::kUnreachable,
                        absl::StrCat("Call to ", options_.server, " failed: ", cause, " (", tried, ")"));
@@ -105,6 +123,13 @@ absl::Status CallTracker::GiveUp(const Call& call, const absl::Status& last, Mon
       return absl::DeadlineExceededError(
           absl::StrCat(call.what, ": no answer from namenode ", options_.server, " (", tried, "; last: ", cause, ")"));
   }
+}
+
+void CallTracker::OnAnswer(uint64_t handle) {
+  const auto found = calls_.find(handle);
+  if (found == calls_.end()) return;
+  if (found->second.kind == CallKind::kMutation) has_changed_something_ = true;
+  Finish(handle);
 }
 
 void CallTracker::Finish(uint64_t handle) {

@@ -53,7 +53,9 @@ class CallTracker {
   // some attempt may have arrived, the status is kOutcomeUnknown.
   Verdict OnFailure(uint64_t call, const absl::Status& status, MonotonicTime now);
 
-  // The call was answered, or nobody waits for it any more.
+  // The call succeeded and is finished.
+  void OnAnswer(uint64_t call);
+  // Nobody waits for the call any more.
   void Finish(uint64_t call);
 
   size_t outstanding() const { return calls_.size(); }
@@ -75,13 +77,16 @@ class CallTracker {
     bool may_have_arrived = false;
     std::optional<MonotonicTime> unusable_since;  // no connection, or stopped, without a break since then
   };
+  FailureClass Classify(const absl::Status& status) const;
   absl::Status GiveUp(const Call& call, const absl::Status& last, MonotonicTime now) const;
+  absl::Status NameTheServer(const Call& call, const absl::Status& status) const;
 
   const std::string client_id_;
   const Options options_;
   Random random_;
   uint64_t next_handle_ = 1;
   uint64_t next_call_id_ = 1;
+  bool has_changed_something_ = false;
   std::map<uint64_t, Call> calls_;               // by handle
   std::map<uint64_t, uint64_t> open_mutations_;  // call id -> handle
 };

@@ -363,10 +363,13 @@ void FileWriter::PipelineFailed(size_t hop, const absl::Status& why) {
   CloseStream(/*cancel=*/true);
   if (!block_acknowledged_) return RetryElsewhere(culprit.datanode.uuid, named, why);
   const uint64_t written = queue_.empty() ? acknowledged_bytes_ : queue_.back().file_end;
-  Fail(MakeError(ErrorReason::kPipelineFailed,
-                 absl::StrCat("Writing ", file_.path, ": datanode ", named, " of the pipeline ",
-                              PipelineText(block_.locations), " of ", block_.block.id.ToString(), " failed: ", message,
-                              "; ", acknowledged_bytes_, " of ", written, " bytes were acknowledged and are kept")));
+  const uint64_t finished = acknowledged_bytes_ - acknowledged_in_block_;
+  Fail(MakeError(
+      ErrorReason::kPipelineFailed,
+      absl::StrCat("Writing ", file_.path, ": datanode ", named, " of the pipeline ", PipelineText(block_.locations),
+                   " of ", block_.block.id.ToString(), " failed: ", message, "; ", acknowledged_bytes_, " of ", written,
+                   " bytes were acknowledged: ", finished, " in finished blocks are kept, ", acknowledged_in_block_,
+                   " in this block are lost when the lease of the file expires")));
 }
 
 void FileWriter::RetryElsewhere(const DatanodeUuid& culprit, const std::string& named, const absl::Status& why) {

@@ -1,6 +1,7 @@
 // The Dolmen client library: connect, name files, read and write them. This header is all an application needs.
 //
-//   absl::StatusOr<std::unique_ptr<dolmen::FileSystemClient>> fs = dolmen::FileSystemClient::Connect("dolmen://localhost:7020", {});
+//   absl::StatusOr<std::unique_ptr<dolmen::FileSystemClient>> fs =
+//   dolmen::FileSystemClient::Connect("dolmen://localhost:7020", {});
 //   absl::StatusOr<std::unique_ptr<dolmen::OutputStream>> out = (*fs)->Create("/tmp/hello", {});
 //   (*out)->Write("hello"); (*out)->Close();
 //
@@ -27,28 +28,28 @@
 namespace dolmen {
 
 struct ClientOptions {
-  std::string user;         // claimed identity; empty: DOLMEN_USER, HADOOP_USER_NAME, then the OS user
+  std::string user;  // claimed identity; empty: DOLMEN_USER, HADOOP_USER_NAME, then the OS user
   std::chrono::milliseconds rpc_timeout{60'000};      // of one call to the namenode, all retries included
   std::chrono::milliseconds connect_timeout{10'000};  // how long an unreachable namenode is tried before giving up
-  std::chrono::milliseconds stream_timeout{60'000};   // a datanode silent for so long while it owes an answer has failed
-  uint32_t packet_bytes = 1 << 20;      // 64 KiB .. 1 MiB, multiple of 512: bytes per bulk packet
-  uint32_t window_packets = 16;         // 1..64: unacknowledged packets per write stream
-  uint64_t read_ahead_bytes = 4 << 20;  // 0..64 MiB: sequential reads
+  std::chrono::milliseconds stream_timeout{60'000};  // a datanode silent for so long while it owes an answer has failed
+  uint32_t packet_bytes = 1 << 20;                   // 64 KiB .. 1 MiB, multiple of 512: bytes per bulk packet
+  uint32_t window_packets = 16;                      // 1..64: unacknowledged packets per write stream
+  uint64_t read_ahead_bytes = 4 << 20;               // 0..64 MiB: sequential reads
 };
 
 struct FileStatus {
   uint64_t inode = 0;
   bool is_directory = false;
-  std::string name;           // last component
-  uint64_t length = 0;        // bytes; 0 for directories
-  uint16_t permission = 0;    // 0777 bits and sticky 01000
+  std::string name;         // last component
+  uint64_t length = 0;      // bytes; 0 for directories
+  uint16_t permission = 0;  // 0777 bits and sticky 01000
   std::string owner;
   std::string group;
-  int64_t modified_ms = 0;    // since 1970 UTC
+  int64_t modified_ms = 0;  // since 1970 UTC
   int64_t accessed_ms = 0;
-  uint32_t replication = 0;   // 0 for directories
-  uint64_t block_bytes = 0;   // 0 for directories
-  uint32_t child_count = 0;   // directories
+  uint32_t replication = 0;  // 0 for directories
+  uint64_t block_bytes = 0;  // 0 for directories
+  uint32_t child_count = 0;  // directories
   bool under_construction = false;
 };
 
@@ -64,9 +65,9 @@ struct BlockLocation {
 struct CreateOptions {
   bool overwrite = false;
   bool create_parents = true;
-  uint16_t permission = 0644;      // umask already applied
-  uint32_t replication = 0;        // 0: the server's default (3)
-  uint64_t block_bytes = 0;        // 0: the server's default (128 MiB); multiple of 512
+  uint16_t permission = 0644;  // umask already applied
+  uint32_t replication = 0;    // 0: the server's default (3)
+  uint64_t block_bytes = 0;    // 0: the server's default (128 MiB); multiple of 512
   // Close waits until all replicas in the pipeline are durable. Off: closed files can vanish when all replica machines
   // lose power together.
   bool sync_on_close = true;
@@ -84,9 +85,9 @@ struct ClusterStats {
 enum class NodeLiveness { kLive, kStale, kDead };
 struct DatanodeReport {
   std::string uuid;
-  std::string address;    // "ip-or-host:port" of the first advertised address
+  std::string address;  // "ip-or-host:port" of the first advertised address
   std::string host_name;
-  std::string rack;       // "/default-rack" when none
+  std::string rack;  // "/default-rack" when none
   NodeLiveness liveness = NodeLiveness::kLive;
   uint64_t capacity_bytes = 0, used_bytes = 0, non_dfs_used_bytes = 0, remaining_bytes = 0, block_count = 0;
   uint32_t active_streams = 0;
@@ -148,7 +149,8 @@ class FileSystemClient {
   virtual ~FileSystemClient() = default;
 
   virtual absl::Status Mkdirs(const std::string& path, uint16_t permission = 0755, bool create_parents = true) = 0;
-  virtual absl::StatusOr<std::unique_ptr<OutputStream>> Create(const std::string& path, const CreateOptions& options) = 0;
+  virtual absl::StatusOr<std::unique_ptr<OutputStream>> Create(const std::string& path,
+                                                               const CreateOptions& options) = 0;
   // kFileNotFound "File does not exist: <path>" / "Path is not a file: <path>".
   virtual absl::StatusOr<std::unique_ptr<InputStream>> Open(const std::string& path) = 0;
   // HDFS's classic rename: false where HDFS answers false; moves into an existing directory.
@@ -162,12 +164,14 @@ class FileSystemClient {
   // Calls `visit` for each entry in byte order of names, page by page, until it returns false. A file lists itself with
   // an empty name. Error kFileNotFound when the path does not exist.
   virtual absl::Status List(const std::string& path, const std::function<bool(const FileStatus&)>& visit) = 0;
-  virtual absl::StatusOr<std::vector<BlockLocation>> GetBlockLocations(const std::string& path, uint64_t offset, uint64_t length) = 0;
+  virtual absl::StatusOr<std::vector<BlockLocation>> GetBlockLocations(const std::string& path, uint64_t offset,
+                                                                       uint64_t length) = 0;
   virtual absl::Status SetPermission(const std::string& path, uint16_t permission) = 0;
   // Empty: leave as it is.
   virtual absl::Status SetOwner(const std::string& path, const std::string& owner, const std::string& group) = 0;
   // Milliseconds since 1970; nothing: leave as it is.
-  virtual absl::Status SetTimes(const std::string& path, std::optional<int64_t> modified_ms, std::optional<int64_t> accessed_ms) = 0;
+  virtual absl::Status SetTimes(const std::string& path, std::optional<int64_t> modified_ms,
+                                std::optional<int64_t> accessed_ms) = 0;
 
   virtual absl::StatusOr<ClusterStats> GetStats() = 0;
   virtual absl::StatusOr<std::vector<DatanodeReport>> GetDatanodeReport() = 0;
@@ -177,7 +181,7 @@ class FileSystemClient {
   virtual absl::StatusOr<bool> SetSafeMode(SafeMode action) = 0;
 
   virtual const std::string& user() const = 0;
-  virtual std::string HomeDirectory() const = 0;   // "/user/<user>"
+  virtual std::string HomeDirectory() const = 0;     // "/user/<user>"
   virtual const std::string& authority() const = 0;  // "host:port"
 };
 

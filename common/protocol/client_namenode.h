@@ -12,13 +12,14 @@
 
 namespace dolmen::protocol {
 
-// Identifies one call across its retries (contract C-9). A mutating call is executed at most once per (client_id, call_id).
+// Identifies one call across its retries (contract C-9). A mutating call is executed at most once per (client_id,
+// call_id).
 struct CallId {
   std::string client_id;          // 16 random bytes per client object
   uint64_t call_id = 0;           // 1, 2, ... per client
   uint32_t attempt = 0;           // 0 for the first sending
   uint64_t first_unanswered = 0;  // every call below it was answered to the caller: its record may be forgotten
-  int64_t age_ms = 0;             // since the first attempt was sent; a retry older than the records is "outcome unknown"
+  int64_t age_ms = 0;  // since the first attempt was sent; a retry older than the records is "outcome unknown"
   friend bool operator==(const CallId&, const CallId&) = default;
 };
 
@@ -138,8 +139,8 @@ struct FsyncReply {
 using Mutation = std::variant<MkdirsRequest, CreateRequest, AddBlockRequest, AbandonBlockRequest, CompleteRequest,
                               RenameRequest, DeleteRequest, SetAttributesRequest, FsyncRequest>;
 // Same order as Mutation.
-using MutationReply = std::variant<MkdirsReply, CreateReply, AddBlockReply, AbandonBlockReply, CompleteReply, RenameReply,
-                                   DeleteReply, SetAttributesReply, FsyncReply>;
+using MutationReply = std::variant<MkdirsReply, CreateReply, AddBlockReply, AbandonBlockReply, CompleteReply,
+                                   RenameReply, DeleteReply, SetAttributesReply, FsyncReply>;
 
 // ---- calls that change only soft state (no retry record) ----------------------------------------------------------
 
@@ -266,8 +267,8 @@ using Query = std::variant<GetFileInfoRequest, GetListingRequest, GetBlockLocati
                            GetDatanodeReportRequest, GetServerDefaultsRequest, RenewLeaseRequest, SetSafeModeRequest,
                            ReportBadReplicaRequest>;
 // Same order as Query.
-using QueryReply = std::variant<GetFileInfoReply, GetListingReply, GetBlockLocationsReply, GetFsStatsReply,
-                                GetDatanodeReportReply, GetServerDefaultsReply, RenewLeaseReply, SetSafeModeReply,
-                                ReportBadReplicaReply>;
+using QueryReply =
+    std::variant<GetFileInfoReply, GetListingReply, GetBlockLocationsReply, GetFsStatsReply, GetDatanodeReportReply,
+                 GetServerDefaultsReply, RenewLeaseReply, SetSafeModeReply, ReportBadReplicaReply>;
 
 }  // namespace dolmen::protocol

@@ -18,13 +18,13 @@ inline constexpr uint32_t kMaxPacketBytes = 1 << 20;  // payload of one packet
 
 // First message of a write stream. Resources are taken here, on all hops, or not at all.
 struct WriteSetup {
-  Block block;                             // length 0 for a new replica
-  StorageId storage;                       // where this hop stores it; empty: the datanode chooses
-  std::vector<ReplicaLocation> downstream; // the hops after this one, in order
+  Block block;                              // length 0 for a new replica
+  StorageId storage;                        // where this hop stores it; empty: the datanode chooses
+  std::vector<ReplicaLocation> downstream;  // the hops after this one, in order
   std::string token;
   std::string client_name;
-  bool is_copy = false;       // re-replication: a temporary replica until finalized
-  bool sync_on_close = true;  // finalize durably before the last ack
+  bool is_copy = false;         // re-replication: a temporary replica until finalized
+  bool sync_on_close = true;    // finalize durably before the last ack
   uint64_t expected_bytes = 0;  // the most the block may grow to: reserved on the volume
   friend bool operator==(const WriteSetup&, const WriteSetup&) = default;
 };
@@ -33,13 +33,13 @@ struct WriteSetup {
 // a packet starts again at the last chunk boundary: a packet always begins on a chunk boundary, may overlap the partial
 // chunk sent before (same bytes first), and carries one checksum per chunk, the last chunk maybe short.
 struct Packet {
-  uint64_t sequence = 0;  // 0, 1, 2, ... within the stream
-  uint64_t offset = 0;    // in the block, multiple of 512
-  bool last = false;      // the block is complete; may carry no bytes
-  bool sync = false;      // hsync: durable before the ack
+  uint64_t sequence = 0;        // 0, 1, 2, ... within the stream
+  uint64_t offset = 0;          // in the block, multiple of 512
+  bool last = false;            // the block is complete; may carry no bytes
+  bool sync = false;            // hsync: durable before the ack
   uint64_t visible_length = 0;  // bytes acknowledged by the whole pipeline when it was sent: readers may see these
-  std::string checksums;  // 4 bytes big-endian per chunk
-  absl::Cord payload;     // <= kMaxPacketBytes
+  std::string checksums;        // 4 bytes big-endian per chunk
+  absl::Cord payload;           // <= kMaxPacketBytes
   uint64_t EndOffset() const { return offset + payload.size(); }
 };
 
@@ -72,7 +72,8 @@ struct ReadRequest {
 };
 
 // Answer stream of a read: chunks in order. The first begins at the chunk boundary at or before the asked offset, the
-// last ends at the chunk boundary at or after the asked end (or the replica's end), so that every chunk can be verified.
+// last ends at the chunk boundary at or after the asked end (or the replica's end), so that every chunk can be
+// verified.
 struct ReadChunk {
   uint64_t offset = 0;  // multiple of 512
   std::string checksums;

@@ -29,11 +29,11 @@ struct RegisterRequest {
   std::optional<ClusterId> cluster;  // nothing: fresh storage that has never belonged to one
   DatanodeInfo info;
   std::vector<StorageReport> storages;
-  // The highest of each this datanode ever saw, so that a namenode restored from a backup jumps above them.
+  // What this datanode ever saw, so that a namenode restored from a backup jumps above it.
   Epoch highest_epoch;
   std::string highest_incarnation;
-  BlockId highest_block;
-  GenerationStamp highest_stamp;
+  IdMarks seen;   // at least these were seen
+  IdMarks bound;  // nothing above these was; higher than `seen` after a crash
   friend bool operator==(const RegisterRequest&, const RegisterRequest&) = default;
 };
 struct RegisterReply {
@@ -78,7 +78,8 @@ struct VerifyReplicaCommand {
 struct SendFullReportCommand {
   friend bool operator==(const SendFullReportCommand&, const SendFullReportCommand&) = default;
 };
-using DatanodeCommand = std::variant<DeleteReplicasCommand, CopyReplicaCommand, VerifyReplicaCommand, SendFullReportCommand>;
+using DatanodeCommand =
+    std::variant<DeleteReplicasCommand, CopyReplicaCommand, VerifyReplicaCommand, SendFullReportCommand>;
 
 struct HeartbeatReply {
   NamenodeIdentity namenode;

@@ -20,6 +20,13 @@ struct Block {
   friend bool operator==(const Block&, const Block&) = default;
 };
 
+// How far block ids and generation stamps have come.
+struct IdMarks {
+  BlockId block;
+  GenerationStamp stamp;
+  friend bool operator==(const IdMarks&, const IdMarks&) = default;
+};
+
 // One way to reach a node; nodes advertise several (network: a free label such as "default", "docker", "host").
 struct Address {
   std::string network;
@@ -62,9 +69,9 @@ struct FileStatus {
   std::string group;
   WallTime modified;
   WallTime accessed;
-  uint16_t replication = 0;    // 0 for directories
-  uint64_t block_bytes = 0;    // 0 for directories
-  uint32_t child_count = 0;    // directories
+  uint16_t replication = 0;  // 0 for directories
+  uint64_t block_bytes = 0;  // 0 for directories
+  uint32_t child_count = 0;  // directories
   bool under_construction = false;
   friend bool operator==(const FileStatus&, const FileStatus&) = default;
 };
@@ -79,10 +86,10 @@ struct ReplicaLocation {
 // A block of a file and where it is. For writing, `locations` is the pipeline in order.
 struct LocatedBlock {
   Block block;
-  uint64_t offset = 0;  // of its first byte in the file
-  bool corrupt = false; // every known replica is corrupt
+  uint64_t offset = 0;   // of its first byte in the file
+  bool corrupt = false;  // every known replica is corrupt
   std::vector<ReplicaLocation> locations;
-  std::string token;    // for the datanodes; grants what the call was for
+  std::string token;  // for the datanodes; grants what the call was for
   friend bool operator==(const LocatedBlock&, const LocatedBlock&) = default;
 };
 

@@ -143,8 +143,10 @@ v1::RegisterRequest ToProto(const protocol::RegisterRequest& from) {
   ListToProto(from.storages, to.mutable_storages());
   to.set_highest_epoch(from.highest_epoch.value());
   to.set_highest_incarnation(from.highest_incarnation);
-  to.set_highest_block(from.highest_block.value());
-  to.set_highest_stamp(from.highest_stamp.value());
+  to.set_seen_block(from.seen.block.value());
+  to.set_seen_stamp(from.seen.stamp.value());
+  to.set_block_bound(from.bound.block.value());
+  to.set_stamp_bound(from.bound.stamp.value());
   return to;
 }
 
@@ -160,12 +162,14 @@ absl::StatusOr<protocol::RegisterRequest> FromProto(const v1::RegisterRequest& f
                           ListFromProto<protocol::StorageReport>("storages", from.storages(), kMaxStorages));
   DOLMEN_RETURN_IF_ERROR(CheckSize("highest_epoch", from.highest_epoch()));
   DOLMEN_RETURN_IF_ERROR(CheckBytes("highest_incarnation", from.highest_incarnation(), kMaxIncarnationBytes));
-  DOLMEN_RETURN_IF_ERROR(CheckSize("highest_block", from.highest_block()));
-  DOLMEN_RETURN_IF_ERROR(CheckSize("highest_stamp", from.highest_stamp()));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("seen_block", from.seen_block()));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("seen_stamp", from.seen_stamp()));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("block_bound", from.block_bound()));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("stamp_bound", from.stamp_bound()));
   to.highest_epoch = Epoch(from.highest_epoch());
   to.highest_incarnation = from.highest_incarnation();
-  to.highest_block = BlockId(from.highest_block());
-  to.highest_stamp = GenerationStamp(from.highest_stamp());
+  to.seen = {BlockId(from.seen_block()), GenerationStamp(from.seen_stamp())};
+  to.bound = {BlockId(from.block_bound()), GenerationStamp(from.stamp_bound())};
   return to;
 }
 

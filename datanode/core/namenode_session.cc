@@ -111,8 +111,8 @@ void NamenodeSession::SendRegister() {
   message.storages = inventory_->StorageReports();
   message.highest_epoch = known_.highest_epoch;
   message.highest_incarnation = known_.highest_incarnation;
-  message.highest_block = inventory_->HighestBlock();
-  message.highest_stamp = inventory_->HighestStamp();
+  message.seen = inventory_->Seen();
+  message.bound = inventory_->Bound();
   actions_.push_back(
       session_action::SendRegister{Begin(&register_lane_, options_.register_timeout), std::move(message)});
 }

@@ -43,8 +43,8 @@ class ReplicaInventory {
   // Up to `limit` replicas of one storage with ids >= first, by id.
   virtual std::vector<protocol::ReportedReplica> ListRange(const StorageId& storage, BlockId first,
                                                            size_t limit) const = 0;
-  virtual BlockId HighestBlock() const = 0;
-  virtual GenerationStamp HighestStamp() const = 0;
+  virtual protocol::IdMarks Seen() const = 0;   // at least these ids and stamps were ever seen
+  virtual protocol::IdMarks Bound() const = 0;  // none above these
   virtual uint32_t ActiveStreams() const = 0;
   virtual uint32_t ActiveTransfers() const = 0;
 };

@@ -111,8 +111,8 @@ class Node final : public ReplicaInventory {
                                                    size_t limit) const override {
     return store_->ListRange(storage, first, limit);
   }
-  BlockId HighestBlock() const override { return store_->identity().highest_block; }
-  GenerationStamp HighestStamp() const override { return store_->identity().highest_stamp; }
+  protocol::IdMarks Seen() const override { return store_->identity().seen; }
+  protocol::IdMarks Bound() const override { return store_->identity().bound; }
   uint32_t ActiveStreams() const override;
   uint32_t ActiveTransfers() const override;
 

@@ -1,6 +1,7 @@
 #include "datanode/storage/block_store.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
@@ -283,12 +284,19 @@ absl::Status BlockStore::Delete(const protocol::Block& block, MonotonicTime now)
 }
 
 absl::StatusOr<size_t> BlockStore::PurgeTrash(MonotonicTime now, size_t limit) {
+  std::set<const Volume*> short_of_space;
+  for (const auto& slot : slots_) {
+    if (slot->volume->IsShortOfSpace()) short_of_space.insert(slot->volume.get());
+  }
   std::vector<TrashKey> due;
   {
     MutexLock lock(&mutex_);
-    while (due.size() < limit && !trash_.empty() && trash_.begin()->first + options_.trash_grace <= now) {
-      due.push_back(trash_.begin()->second);
-      trash_.erase(trash_.begin());
+    for (auto oldest = trash_.begin(); oldest != trash_.end() && due.size() < limit;) {
+      const bool grace_is_over = oldest->first + options_.trash_grace <= now;
+      if (!grace_is_over && short_of_space.empty()) break;
+      const bool is_due = grace_is_over || short_of_space.contains(oldest->second.volume);
+      if (is_due) due.push_back(oldest->second);
+      oldest = is_due ? trash_.erase(oldest) : std::next(oldest);
     }
   }
   const Volume* synced = nullptr;

@@ -57,8 +57,8 @@ struct StoreIdentity {
   DatanodeUuid datanode;
   Epoch highest_epoch;
   std::string highest_incarnation;
-  BlockId highest_block;
-  GenerationStamp highest_stamp;
+  protocol::IdMarks seen;   // at least these were seen
+  protocol::IdMarks bound;  // nothing above these was
 };
 
 struct CreateRequest {
@@ -148,7 +148,8 @@ class BlockStore {
   // Moves the files to trash/; they are unlinked after the grace time. A live writer is cut off.
   // Errors: kReplicaNotFound, kStaleGenerationStamp, kBusy (being created, finalized or deleted right now), kIo.
   absl::Status Delete(const protocol::Block& block, MonotonicTime now);
-  // Unlinks at most `limit` replicas whose grace time is over; returns how many.
+  // Unlinks at most `limit` replicas whose grace time is over or whose volume is short of space, the oldest first;
+  // returns how many.
   absl::StatusOr<size_t> PurgeTrash(MonotonicTime now, size_t limit);
   size_t trash_size() const;
 
@@ -212,9 +213,8 @@ class BlockStore {
   // Lock order: identity_mutex_ before mutex_ before the volumes' and replicas' own locks. mutex_ is never held across
   // a disk call; identity_mutex_ is, so that identities are written one after another.
   mutable Mutex identity_mutex_;
-  StoreIdentity identity_ ABSL_GUARDED_BY(identity_mutex_);  // what was really seen
-  BlockId block_bound_ ABSL_GUARDED_BY(identity_mutex_);     // durable: ids above it need a write first
-  GenerationStamp stamp_bound_ ABSL_GUARDED_BY(identity_mutex_);
+  StoreIdentity identity_ ABSL_GUARDED_BY(identity_mutex_);           // its bound is durable: more needs a write first
+  protocol::IdMarks earlier_bound_ ABSL_GUARDED_BY(identity_mutex_);  // at the start; a crash may have lost `seen`
 
   mutable Mutex mutex_;  // guards the slots' indexes too
   struct TrashKey {

@@ -104,6 +104,11 @@ absl::Status CheckTogether(const std::vector<Candidate>& candidates, bool allow_
   return absl::OkStatus();
 }
 
+void Raise(protocol::IdMarks* marks, BlockId block, GenerationStamp stamp) {
+  marks->block = std::max(marks->block, block);
+  marks->stamp = std::max(marks->stamp, stamp);
+}
+
 // Takes over what `other` has seen beyond `identity`.
 void Raise(StoreIdentity* identity, const VolumeIdentity& other) {
   if (identity->cluster.is_none()) identity->cluster = other.cluster;
@@ -112,8 +117,8 @@ void Raise(StoreIdentity* identity, const VolumeIdentity& other) {
     identity->highest_epoch = other.highest_epoch;
     identity->highest_incarnation = other.highest_incarnation;
   }
-  identity->highest_block = std::max(identity->highest_block, other.highest_block);
-  identity->highest_stamp = std::max(identity->highest_stamp, other.highest_stamp);
+  Raise(&identity->seen, other.seen.block, other.seen.stamp);
+  Raise(&identity->bound, other.bound.block, other.bound.stamp);
 }
 
 }  // namespace
@@ -142,8 +147,8 @@ absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(FileSystem* fs, con
     own->type = candidate.type;
     own->highest_epoch = identity.highest_epoch;
     own->highest_incarnation = identity.highest_incarnation;
-    own->highest_block = identity.highest_block;
-    own->highest_stamp = identity.highest_stamp;
+    own->seen = identity.seen;
+    own->bound = identity.bound;
     const bool changed = *own != before;
     DOLMEN_ASSIGN_OR_RETURN(std::unique_ptr<Volume> volume,
                             Volume::Start(fs, std::move(candidate.found), changed, options.kept_free_bytes));
@@ -172,29 +177,26 @@ absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(FileSystem* fs, con
   DOLMEN_RETURN_IF_ERROR(store->DropDuplicates(now));
 
   MutexLock identity_lock(&store->identity_mutex_);
-  store->block_bound_ = identity.highest_block;
-  store->stamp_bound_ = identity.highest_stamp;
   MutexLock lock(&store->mutex_);
   for (const auto& slot : store->slots_) {
-    if (slot->index.empty()) continue;
-    identity.highest_block = std::max(identity.highest_block, slot->index.rbegin()->first);
-    for (const auto& [block, entry] : slot->index) {
-      identity.highest_stamp = std::max(identity.highest_stamp, entry.stamp);
-    }
+    for (const auto& [block, entry] : slot->index) Raise(&identity.seen, block, entry.stamp);
   }
+  Raise(&identity.bound, identity.seen.block, identity.seen.stamp);
   store->identity_ = identity;
+  store->earlier_bound_ = identity.bound;
   return store;
 }
 
 BlockStore::~BlockStore() {
   DOLMEN_CHECK(open_writers() == 0, "a writer outlives its store");
   MutexLock lock(&identity_mutex_);
-  if (identity_.highest_block == block_bound_ && identity_.highest_stamp == stamp_bound_) return;
-  LogIfError(WriteIdentities([this](VolumeIdentity* own) {
-               own->highest_block = identity_.highest_block;
-               own->highest_stamp = identity_.highest_stamp;
+  protocol::IdMarks bound = earlier_bound_;
+  Raise(&bound, identity_.seen.block, identity_.seen.stamp);
+  LogIfError(WriteIdentities([&](VolumeIdentity* own) {
+               own->seen = identity_.seen;
+               own->bound = bound;
              }),
-             "the next start reports higher ids than were seen");
+             "the next start reports a higher bound of ids than was seen");
 }
 
 absl::Status BlockStore::Load(VolumeContents contents, VolumeSlot* slot, MonotonicTime now) {
@@ -301,19 +303,19 @@ absl::Status BlockStore::RecordNamenode(const protocol::NamenodeIdentity& nameno
 
 absl::Status BlockStore::NoteSeen(const protocol::Block& block) {
   MutexLock lock(&identity_mutex_);
-  if (block.id > block_bound_ || block.stamp > stamp_bound_) {
-    const BlockId block_bound = block.id > block_bound_ ? BlockId(block.id.value() + kBlockIdStride) : block_bound_;
-    const GenerationStamp stamp_bound =
-        block.stamp > stamp_bound_ ? GenerationStamp(block.stamp.value() + kStampStride) : stamp_bound_;
+  protocol::IdMarks seen = identity_.seen;
+  Raise(&seen, block.id, block.stamp);
+  protocol::IdMarks bound = identity_.bound;
+  if (seen.block > bound.block) bound.block = BlockId(seen.block.value() + kBlockIdStride);
+  if (seen.stamp > bound.stamp) bound.stamp = GenerationStamp(seen.stamp.value() + kStampStride);
+  if (bound != identity_.bound) {
     DOLMEN_RETURN_IF_ERROR(WriteIdentities([&](VolumeIdentity* own) {
-      own->highest_block = block_bound;
-      own->highest_stamp = stamp_bound;
+      own->seen = seen;
+      own->bound = bound;
     }));
-    block_bound_ = block_bound;
-    stamp_bound_ = stamp_bound;
+    identity_.bound = bound;
   }
-  identity_.highest_block = std::max(identity_.highest_block, block.id);
-  identity_.highest_stamp = std::max(identity_.highest_stamp, block.stamp);
+  identity_.seen = seen;
   return absl::OkStatus();
 }
 

@@ -243,6 +243,12 @@ uint64_t Volume::RemainingBytes() const {
   return failed_ || full_ || available_ <= taken ? 0 : available_ - taken;
 }
 
+bool Volume::IsShortOfSpace() const {
+  MutexLock lock(&mutex_);
+  const uint64_t taken = reserved_ + kept_free_bytes_;
+  return !failed_ && (full_ || available_ <= taken || available_ - taken < capacity_ / 20);
+}
+
 void Volume::AddReplica(uint64_t bytes) {
   MutexLock lock(&mutex_);
   used_ += bytes;

@@ -90,6 +90,8 @@ class Volume {
   void RefreshSpace();
   // Bytes that new replicas may still take.
   uint64_t RemainingBytes() const;
+  // Less than a twentieth is left: deleted replicas no longer wait for the end of their grace time.
+  bool IsShortOfSpace() const;
 
   // Bookkeeping of what replicas occupy, for reports.
   void AddReplica(uint64_t bytes);

@@ -92,8 +92,9 @@ std::string EncodeVolumeIdentity(const VolumeIdentity& identity) {
       "storage_id=", identity.storage.value(), "\n", "storage_type=", ToAbsl(StorageTypeName(identity.type)), "\n",
       "highest_epoch=", identity.highest_epoch.value(), "\n");
   absl::StrAppend(&text, "highest_incarnation=", absl::BytesToHexString(identity.highest_incarnation), "\n",
-                  "highest_block=", identity.highest_block.value(), "\n",
-                  "highest_stamp=", identity.highest_stamp.value(), "\n");
+                  "seen_block=", identity.seen.block.value(), "\n", "seen_stamp=", identity.seen.stamp.value(), "\n",
+                  "block_bound=", identity.bound.block.value(), "\n", "stamp_bound=", identity.bound.stamp.value(),
+                  "\n");
   absl::StrAppend(&text, ToAbsl(kCrcKey), absl::Hex(Crc32c(text), absl::kZeroPad8), "\n");
   return text;
 }
@@ -121,16 +122,18 @@ absl::StatusOr<VolumeIdentity> DecodeVolumeIdentity(std::string_view text) {
   DOLMEN_ASSIGN_OR_RETURN(identity.type, ParseStorageType(type));
   DOLMEN_ASSIGN_OR_RETURN(const uint64_t epoch, fields.Number("highest_epoch"));
   DOLMEN_ASSIGN_OR_RETURN(const std::string incarnation, fields.Text("highest_incarnation"));
-  DOLMEN_ASSIGN_OR_RETURN(const uint64_t block, fields.Number("highest_block"));
-  DOLMEN_ASSIGN_OR_RETURN(const uint64_t stamp, fields.Number("highest_stamp"));
+  DOLMEN_ASSIGN_OR_RETURN(const uint64_t seen_block, fields.Number("seen_block"));
+  DOLMEN_ASSIGN_OR_RETURN(const uint64_t seen_stamp, fields.Number("seen_stamp"));
+  DOLMEN_ASSIGN_OR_RETURN(const uint64_t block_bound, fields.Number("block_bound"));
+  DOLMEN_ASSIGN_OR_RETURN(const uint64_t stamp_bound, fields.Number("stamp_bound"));
   if (datanode.empty() || storage.empty()) return Damaged("datanode_uuid or storage_id is empty");
   identity.cluster = ClusterId(cluster);
   identity.datanode = DatanodeUuid(datanode);
   identity.storage = StorageId(storage);
   identity.highest_epoch = Epoch(epoch);
   identity.highest_incarnation = FromHex(incarnation);
-  identity.highest_block = BlockId(block);
-  identity.highest_stamp = GenerationStamp(stamp);
+  identity.seen = {BlockId(seen_block), GenerationStamp(seen_stamp)};
+  identity.bound = {BlockId(block_bound), GenerationStamp(stamp_bound)};
   return identity;
 }
 

@@ -24,9 +24,10 @@ struct VolumeIdentity {
   // The namenode whose commands were last accepted.
   Epoch highest_epoch;
   std::string highest_incarnation;
-  // Upper bounds of what was ever stored here: written ahead in strides, so they may be above what was really seen.
-  BlockId highest_block;
-  GenerationStamp highest_stamp;
+  // Block ids and stamps seen here: at least `seen`, never more than `bound`, which is written ahead in strides and
+  // comes down to `seen` at a clean stop, but not below what an earlier crash left.
+  protocol::IdMarks seen;
+  protocol::IdMarks bound;
   friend bool operator==(const VolumeIdentity&, const VolumeIdentity&) = default;
 };
 

@@ -44,12 +44,9 @@ absl::Status BlockManager::Recover(const MetaReader& published, MonotonicTime no
   return Annotate(quarantine_.Recover(), "reading the quarantined ranges");
 }
 
-absl::StatusOr<Registration> BlockManager::Register(const protocol::RegisterRequest& request,
-                                                    const MetaReader& published, MonotonicTime now,
-                                                    const Counters* newest) {
+absl::StatusOr<Registration> BlockManager::Register(const protocol::RegisterRequest& request, const Counters& newest,
+                                                    MonotonicTime now) {
   now_ = std::max(now_, now);
-  DOLMEN_ASSIGN_OR_RETURN(Counters counters, ReadCounters(published));
-  if (newest != nullptr) counters = *newest;
   DOLMEN_ASSIGN_OR_RETURN(DatanodeRegistry::Registered registered, registry_.Register(request, now));
   OnChanges(registered.changes);
   // What it was doing belonged to its earlier session.
@@ -59,12 +56,15 @@ absl::StatusOr<Registration> BlockManager::Register(const protocol::RegisterRequ
   registration.reply.session = registered.session;
   registration.reply.heartbeat_interval_ms = settings_.heartbeat_interval.count();
   registration.reply.full_report_interval_ms = settings_.full_report_interval.count();
-  if (request.highest_block >= counters.next_block) {
-    const BlockId next((request.highest_block.value() / kBlockIdStep + 1) * kBlockIdStep);
-    DOLMEN_RETURN_IF_ERROR(quarantine_.AddRange(counters.next_block, next));
+  if (request.seen.block >= newest.next_block) {
+    const BlockId highest = std::max(request.seen.block, request.bound.block);
+    const BlockId next((highest.value() / kBlockIdStep + 1) * kBlockIdStep);
+    DOLMEN_RETURN_IF_ERROR(quarantine_.AddRange(newest.next_block, next));
     registration.raise_next_block = next;
   }
-  if (request.highest_stamp >= counters.next_stamp) registration.raise_next_stamp = request.highest_stamp.Next();
+  if (request.seen.stamp >= newest.next_stamp) {
+    registration.raise_next_stamp = std::max(request.seen.stamp, request.bound.stamp).Next();
+  }
   return registration;
 }
 

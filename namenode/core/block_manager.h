@@ -62,9 +62,9 @@ class BlockManager final : public ReplicaView {
 
   // ---- datanodes ----------------------------------------------------------------------------------------------
   // Errors: see DatanodeRegistry::Register. Publish the sessions to the heartbeat board before answering.
-  // `newest`: the counters of a batch that is not published yet, when there is one.
-  absl::StatusOr<Registration> Register(const protocol::RegisterRequest& request, const MetaReader& published,
-                                        MonotonicTime now, const Counters* newest = nullptr);
+  // `newest`: the counters, those of a batch that is not published yet included.
+  absl::StatusOr<Registration> Register(const protocol::RegisterRequest& request, const Counters& newest,
+                                        MonotonicTime now);
   void OnHeartbeat(const HeartbeatFacts& facts);
   // See ReportProcessor. After an error the datanode must send the report again.
   absl::StatusOr<ReportOutcome> OnIncrementalReport(const protocol::IncrementalReportRequest& request,

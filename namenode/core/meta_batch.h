@@ -49,8 +49,8 @@ class MetaBatch final : public MetaReader {
   using Changes = std::map<Key, std::optional<std::string>, KeyLess>;
   struct Undo {
     Key key;
-    bool was_changed = false;                 // it had a change before
-    std::optional<std::string> old_change;    // and this was it
+    bool was_changed = false;               // it had a change before
+    std::optional<std::string> old_change;  // and this was it
   };
   void Record(Family family, std::string key, std::optional<std::string> value);
 

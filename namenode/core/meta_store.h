@@ -1,5 +1,5 @@
-// The stored metadata as the core sees it: ordered families of byte keys and values, read through views, changed only by
-// whole committed batches. Two stores implement it, RocksDB and memory, and pass one conformance test.
+// The stored metadata as the core sees it: ordered families of byte keys and values, read through views, changed only
+// by whole committed batches. Two stores implement it, RocksDB and memory, and pass one conformance test.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,8 @@ class MetaReader {
                             absl::FunctionRef<bool(std::string_view key, std::string_view value)> visit) const = 0;
 };
 
-// A published state: what was committed up to commit_number(), nothing later, for as long as the view lives. Thread-safe.
+// A published state: what was committed up to commit_number(), nothing later, for as long as the view lives.
+// Thread-safe.
 class MetaView : public MetaReader {
  public:
   virtual CommitNumber commit_number() const = 0;

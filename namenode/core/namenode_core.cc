@@ -138,8 +138,7 @@ absl::StatusOr<protocol::RegisterReply> NamenodeCore::Register(const protocol::R
                      request.highest_epoch.value(), "; this one has epoch ", options_.identity.epoch.value(),
                      ": two namenodes run on copies of one namespace, or an old copy was restored"));
   }
-  DOLMEN_ASSIGN_OR_RETURN(Registration registration,
-                          blocks_.Register(request, *published_.meta, now, &queue_.newest_counters()));
+  DOLMEN_ASSIGN_OR_RETURN(Registration registration, blocks_.Register(request, queue_.newest_counters(), now));
   if (registration.raise_next_block.has_value() || registration.raise_next_stamp.has_value()) {
     queue_.Enqueue(RaiseCounters{registration.raise_next_block.value_or(BlockId()),
                                  registration.raise_next_stamp.value_or(GenerationStamp())});

@@ -281,10 +281,9 @@ std::string PlacementPolicy::Describe(const Datanode& datanode, Refusal refusal,
 
 absl::Status PlacementPolicy::NoDatanodes(const State& state) const {
   const size_t excluded = state.excluded.size();
-  std::string text = absl::StrCat(
-      "could only be written to 0 of the ", settings_.min_replication, " minReplication nodes. There are ",
-      registry_.usable_count(), " datanode(s) running and ", excluded == 0 ? std::string("no") : absl::StrCat(excluded),
-      " node(s) are excluded in this operation.");
+  std::string text = absl::StrCat("There are ", registry_.usable_count(), " datanode(s) running and ",
+                                  excluded == 0 ? std::string("no") : absl::StrCat(excluded),
+                                  " node(s) are excluded in this operation.");
   if (registry_.datanodes().empty()) {
     absl::StrAppend(&text, " No datanode has ever registered; start one and point it at this namenode.");
   }

@@ -15,6 +15,12 @@ std::string RangeKey(BlockId first) {
   return key;
 }
 
+ReplicaWrite RangeWrite(BlockId first, BlockId end) {
+  std::string value;
+  AppendVarint(&value, end.value());
+  return {ReplicaFamily::kMeta, RangeKey(first), std::move(value)};
+}
+
 }  // namespace
 
 absl::Status Quarantine::Recover() {
@@ -42,25 +48,35 @@ absl::Status Quarantine::AddRange(BlockId first, BlockId end) {
     end = std::max(end, at->second);
     merged.push_back(at->first);
   }
-  if (merged.empty() && ranges_.size() >= kMaxRanges) {
-    return MakeError(ErrorReason::kBusy, absl::StrCat("more than ", kMaxRanges,
-                                                      " ranges of unknown block ids; find out why datanodes keep ",
-                                                      "bringing blocks of another history"));
-  }
   for (BlockId known : merged) {
     ranges_.erase(known);
     if (known != first) writes.push_back({ReplicaFamily::kMeta, RangeKey(known), std::nullopt});
   }
   ranges_[first] = end;
-  std::string value;
-  AppendVarint(&value, end.value());
-  writes.push_back({ReplicaFamily::kMeta, RangeKey(first), std::move(value)});
+  writes.push_back(RangeWrite(first, end));
+  if (ranges_.size() > kMaxRanges) JoinClosest(&writes);
   if (notices_.size() < kMaxNotices) {
     notices_.push_back(absl::StrCat("block ids from ", first.ToString(), " to before ", end.ToString(),
-                                    " were never handed out by this namespace (restored from a backup?); their "
-                                    "replicas are quarantined, not deleted"));
+                                    " were never handed out by this namespace (restored from a backup?), but a "
+                                    "datanode has seen them; their replicas are quarantined, not deleted"));
   }
   return store_->Write(writes);
+}
+
+void Quarantine::JoinClosest(std::vector<ReplicaWrite>* writes) {
+  auto closest = ranges_.begin();
+  uint64_t smallest_gap = UINT64_MAX;
+  for (auto at = ranges_.begin(), next = std::next(at); next != ranges_.end(); at = next++) {
+    const uint64_t gap = next->first.value() - at->second.value();
+    if (gap >= smallest_gap) continue;
+    smallest_gap = gap;
+    closest = at;
+  }
+  const auto swallowed = std::next(closest);
+  closest->second = swallowed->second;
+  writes->push_back({ReplicaFamily::kMeta, RangeKey(swallowed->first), std::nullopt});
+  writes->push_back(RangeWrite(closest->first, closest->second));
+  ranges_.erase(swallowed);
 }
 
 bool Quarantine::Covers(BlockId block) const {

@@ -32,8 +32,9 @@ class Quarantine {
 
   // Errors: kDamaged, kIo.
   absl::Status Recover();
-  // Ids in [first, end) were never handed out by this namespace's history. Overlaps are merged. Errors: kBusy when
-  // there are kMaxRanges.
+  // Ids in [first, end) were never handed out by this namespace's history. Overlaps are merged; beyond kMaxRanges the
+  // two that are closest become one. Then ids between them are covered, too, which were handed out: replicas that a
+  // datanode brings back long after their file was deleted may stay. Nothing else changes for them. Errors: kIo.
   absl::Status AddRange(BlockId first, BlockId end);
   bool Covers(BlockId block) const;
 
@@ -44,6 +45,8 @@ class Quarantine {
   std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
 
  private:
+  void JoinClosest(std::vector<ReplicaWrite>* writes);
+
   ReplicaStore* const store_;
   std::map<BlockId, BlockId> ranges_;  // first -> end
   std::set<std::pair<uint32_t, BlockId>> told_;

@@ -11,7 +11,8 @@
 namespace dolmen::namenode {
 
 absl::StatusOr<protocol::GetFileInfoReply> GetFileInfo(const MetaReader& view, const CoreSettings& settings,
-                                                       const Caller& caller, const protocol::GetFileInfoRequest& request);
+                                                       const Caller& caller,
+                                                       const protocol::GetFileInfoRequest& request);
 absl::StatusOr<protocol::GetListingReply> GetListing(const MetaReader& view, const CoreSettings& settings,
                                                      const Caller& caller, const protocol::GetListingRequest& request);
 // Block records, offsets and status; `locations` and `token` of each block are filled in by AddLocations

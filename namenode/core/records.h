@@ -1,5 +1,5 @@
-// The stored records and their canonical codec: Encode(Decode(x)) == x for every x that Decode accepts. Byte layouts are
-// in docs/formats/metadata.md, samples in tests/golden/.
+// The stored records and their canonical codec: Encode(Decode(x)) == x for every x that Decode accepts. Byte layouts
+// are in docs/formats/metadata.md, samples in tests/golden/.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,9 @@ struct InodeRecord {
   uint64_t child_count = 0;
   // Files.
   Redundancy redundancy;
-  uint64_t block_bytes = 0;   // preferred block size
-  uint64_t length = 0;        // sum of committed block lengths
-  uint64_t block_count = 0;   // entries in file_blocks, the open last block included
+  uint64_t block_bytes = 0;  // preferred block size
+  uint64_t length = 0;       // sum of committed block lengths
+  uint64_t block_count = 0;  // entries in file_blocks, the open last block included
   bool under_construction = false;
   Extensions extensions;
   friend bool operator==(const InodeRecord&, const InodeRecord&) = default;
@@ -96,7 +96,7 @@ struct DetachedRecord {
 struct TotalsRecord {
   uint64_t files = 0;
   uint64_t directories = 0;
-  uint64_t bytes = 0;                                  // committed lengths
+  uint64_t bytes = 0;                                          // committed lengths
   std::map<protocol::StorageType, uint64_t> replicated_bytes;  // bytes x replicas, by type (kDisk unless a policy says)
   Extensions extensions;
   friend bool operator==(const TotalsRecord&, const TotalsRecord&) = default;
@@ -124,18 +124,18 @@ struct NamespaceInfo {  // minted by --format
   uint64_t namespace_id = 0;
   std::string block_pool;
   WallTime formatted_at;
-  std::string superuser;   // the user who formatted
+  std::string superuser;  // the user who formatted
   std::string supergroup;
   friend bool operator==(const NamespaceInfo&, const NamespaceInfo&) = default;
 };
 struct Counters {
-  Epoch epoch;              // of the last start
+  Epoch epoch;  // of the last start
   InodeId next_inode;
   BlockId next_block;
   GenerationStamp next_stamp;
   WallTime last_commit_time;
-  uint64_t block_count = 0;           // entries in `blocks`
-  uint64_t committed_block_count = 0; // of them kCommitted: what safe mode waits for
+  uint64_t block_count = 0;            // entries in `blocks`
+  uint64_t committed_block_count = 0;  // of them kCommitted: what safe mode waits for
   friend bool operator==(const Counters&, const Counters&) = default;
 };
 

@@ -133,6 +133,12 @@ void RedundancyPlanner::Freed(BlockId block) {
 }
 
 bool RedundancyPlanner::Unwanted(uint32_t storage, const Block& replica) {
+  // An order that went to an earlier session is lost: the replica outlived it.
+  const DeletionQueue::Entry* const entry = deletions_.Find(storage, replica.id);
+  const DatanodeStorage* const found = registry_.FindStorage(storage);
+  if (entry != nullptr && found != nullptr && entry->ordered && entry->session != found->session) {
+    deletions_.Remove(storage, replica.id);
+  }
   return deletions_.Add(storage, replica, Why::kNoSuchBlock);
 }
 

@@ -49,11 +49,11 @@ struct CoreSettings {
   std::chrono::milliseconds safe_mode_extension{3'000};  // HDFS: 30 s; only when there are blocks
 
   // Redundancy.
-  std::chrono::milliseconds redundancy_interval{1'000};  // HDFS: 3 s
-  uint32_t copies_per_datanode = 2;                      // under way as a source
+  std::chrono::milliseconds redundancy_interval{1'000};    // HDFS: 3 s
+  uint32_t copies_per_datanode = 2;                        // under way as a source
   std::chrono::milliseconds pending_copy_timeout{60'000};  // HDFS: 300 s
   uint32_t max_deletes_per_command = 1000;
-  uint32_t max_queued_blocks = 100'000;                  // each of: wanted copies, deletions; beyond: found again by the scan
+  uint32_t max_queued_blocks = 100'000;  // each of: wanted copies, deletions; beyond: found again by the scan
   uint32_t scan_blocks_per_tick = 1000;
 
   // Reaper of deleted trees and retry records, per step (one step per batch at most).

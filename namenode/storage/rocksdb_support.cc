@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "common/error.h"
+#include "common/fault_point.h"
 #include "common/file_system.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
@@ -56,10 +57,43 @@ class NamesBeforeCurrent final : public rocksdb::FileSystemWrapper {
   }
 };
 
+absl::Status BetweenAppendAndSync() {
+  DOLMEN_FAULT_POINT("namenode.commit.after_log");
+  return absl::OkStatus();
+}
+
+// Opens the window between the append to the log and its sync to tests.
+class SyncedLog final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    if (const absl::Status fault = BetweenAppendAndSync(); !fault.ok()) {
+      return rocksdb::IOStatus::IOError(std::string(MessageOf(fault)));
+    }
+    return FSWritableFileOwnerWrapper::Sync(options, debug);
+  }
+};
+
+class WithFaultPoint final : public rocksdb::FileSystemWrapper {
+ public:
+  using FileSystemWrapper::FileSystemWrapper;
+  const char* Name() const override { return "WithFaultPoint"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    rocksdb::IOStatus opened = target()->NewWritableFile(name, options, file, debug);
+    if (opened.ok() && name.ends_with(".log")) *file = std::make_unique<SyncedLog>(std::move(*file));
+    return opened;
+  }
+};
+
 class OrderedEnv final : public rocksdb::EnvWrapper {
  public:
-  explicit OrderedEnv(rocksdb::Env* base) : EnvWrapper(base) {
+  OrderedEnv(rocksdb::Env* base, RocksDbDatabase::Durability durability) : EnvWrapper(base) {
     file_system_ = std::make_shared<NamesBeforeCurrent>(base->GetFileSystem());
+    if (durability == RocksDbDatabase::Durability::kSynced) {
+      file_system_ = std::make_shared<WithFaultPoint>(file_system_);
+    }
     system_clock_ = base->GetSystemClock();
   }
 };
@@ -171,7 +205,7 @@ absl::StatusOr<std::shared_ptr<RocksDbDatabase>> RocksDbDatabase::Open(const std
                                                                        const RocksDbSizes& sizes, Durability durability,
                                                                        bool create, rocksdb::Env* env) {
   std::shared_ptr<RocksDbDatabase> database(new RocksDbDatabase());
-  database->env_ = std::make_unique<OrderedEnv>(env == nullptr ? rocksdb::Env::Default() : env);
+  database->env_ = std::make_unique<OrderedEnv>(env == nullptr ? rocksdb::Env::Default() : env, durability);
   const rocksdb::DBOptions options = DatabaseOptions(sizes, durability, create, database->env_.get());
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(sizes.block_cache_bytes);
   const rocksdb::ColumnFamilyOptions family_options = FamilyOptions(sizes, cache);

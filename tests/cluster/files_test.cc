@@ -1,4 +1,5 @@
-// Files through a whole cluster of real processes: every size that is special, every process killed, every byte compared.
+// Files through a whole cluster of real processes: every size that is special, every process killed, every byte
+// compared.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -63,8 +64,8 @@ class FilesTest : public ::testing::Test {
 TEST_F(FilesTest, EverySpecialSizeComesBackAlsoAfterAllProcessesWereKilled) {
   Start(3);
   std::map<std::string, std::string> files;
-  for (uint64_t size : {uint64_t{0}, uint64_t{1}, uint64_t{511}, uint64_t{512}, uint64_t{513}, kBlock - 1, kBlock, kBlock + 1,
-                        2 * kBlock, 5 * kBlock + 777, uint64_t{3} << 20}) {
+  for (uint64_t size : {uint64_t{0}, uint64_t{1}, uint64_t{511}, uint64_t{512}, uint64_t{513}, kBlock - 1, kBlock,
+                        kBlock + 1, 2 * kBlock, 5 * kBlock + 777, uint64_t{3} << 20}) {
     const std::string path = absl::StrCat("/sizes/f", size);
     files[path] = random_.Bytes(size);
     const absl::Status written = WriteFile(*client_, path, files[path], 1 + random_.Uniform(100'000));

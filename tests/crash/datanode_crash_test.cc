@@ -3,6 +3,7 @@
 // process (file_load.h); the directories of the datanodes are looked at from outside (replica_audit.h).
 //
 //   crash.datanode_crash_test [--rounds=1] [--seed=N]     a round visits every fault point once, beside plain kills
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -15,6 +16,9 @@
 
 namespace dolmen::testing {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kDatanodes = 4;
 constexpr int kReplication = 3;
@@ -178,6 +182,8 @@ class DatanodeCrash : public ::testing::Test {
         Eventually([&] { return audit_->Finalized() == kReplication * stats.blocks; }, std::chrono::seconds(60)))
         << audit_->Finalized() << " replicas on disk of " << stats.blocks << " blocks";
     EXPECT_EQ(audit_->Quarantined(), std::vector<std::string>()) << "a crash of the process explains every file";
+    EXPECT_THAT(ExternalCluster::ReadFile(cluster_->Log("namenode")), Not(HasSubstr("quarantined")))
+        << "a crash of a datanode was taken for the restore of an old namespace";
   }
   void PrintKills() const {
     for (const auto& [point, count] : kills_) printf("  %-45s %d\n", point.c_str(), count);

@@ -23,8 +23,9 @@ uint64_t seed_count = 25;
 bool one_seed = false;
 
 std::string Describe(const RunReport& report, bool with_events) {
-  std::string text = "seed " + std::to_string(report.seed) + " (replay: sim.cluster_sim_test --seed=" +
-                     std::to_string(report.seed) + "): " + (report.violation.empty() ? "no violation" : report.violation) + "\n";
+  std::string text = "seed " + std::to_string(report.seed) +
+                     " (replay: sim.cluster_sim_test --seed=" + std::to_string(report.seed) +
+                     "): " + (report.violation.empty() ? "no violation" : report.violation) + "\n";
   if (with_events)
     for (const std::string& line : report.last_events) text += "  " + line + "\n";
   return text;
@@ -42,8 +43,10 @@ class Sums {
     for (const auto& [kind, count] : report.probes) probes_[kind] += count;
   }
   void Print() const {
-    printf("%llu runs, %llu operations, %llu virtual minutes, %llu events\n", runs_, operations_, seconds_ / 60, events_);
-    for (const auto& [title, map] : {std::pair("faults fired", &faults_), std::pair("operations", &outcomes_), std::pair("probes", &probes_)}) {
+    printf("%llu runs, %llu operations, %llu virtual minutes, %llu events\n", runs_, operations_, seconds_ / 60,
+           events_);
+    for (const auto& [title, map] :
+         {std::pair("faults fired", &faults_), std::pair("operations", &outcomes_), std::pair("probes", &probes_)}) {
       printf("%s:\n", title);
       for (const auto& [kind, count] : *map) printf("  %-45s %llu\n", kind.c_str(), count);
     }

@@ -1,5 +1,5 @@
-// A stream between two processes of the simulation, both ways, in order, until one side ends it or it breaks. Breaking is
-// seen by both ends (a dead process's kernel answers for it), unless the link is cut: then only by time.
+// A stream between two processes of the simulation, both ways, in order, until one side ends it or it breaks. Breaking
+// is seen by both ends (a dead process's kernel answers for it), unless the link is cut: then only by time.
 #pragma once
 
 #include <functional>
@@ -40,35 +40,47 @@ class Connection : public std::enable_shared_from_this<Connection<Forward, Backw
   }
   void SendForward(Forward message) {
     auto self = this->shared_from_this();
-    network_.SendOnPipe(forward_, [self, message = std::move(message)]() mutable {
-      if (!self->closed_ && self->on_forward) self->on_forward(std::move(message));
-    }, [self] { self->Break(); });
+    network_.SendOnPipe(
+        forward_,
+        [self, message = std::move(message)]() mutable {
+          if (!self->closed_ && self->on_forward) self->on_forward(std::move(message));
+        },
+        [self] { self->Break(); });
   }
   void SendBackward(Backward message) {
     auto self = this->shared_from_this();
-    network_.SendOnPipe(backward_, [self, message = std::move(message)]() mutable {
-      if (!self->closed_ && self->on_backward) self->on_backward(std::move(message));
-    }, [self] { self->Break(); });
+    network_.SendOnPipe(
+        backward_,
+        [self, message = std::move(message)]() mutable {
+          if (!self->closed_ && self->on_backward) self->on_backward(std::move(message));
+        },
+        [self] { self->Break(); });
   }
   // The acceptor ends the stream, after everything it sent.
   void EndByAcceptor(absl::Status status) {
     auto self = this->shared_from_this();
-    network_.SendOnPipe(backward_, [self, status] {
-      if (self->closed_) return;
-      self->closed_ = true;
-      if (self->on_ended) self->on_ended(status);
-    }, [self] { self->Break(); });
+    network_.SendOnPipe(
+        backward_,
+        [self, status] {
+          if (self->closed_) return;
+          self->closed_ = true;
+          if (self->on_ended) self->on_ended(status);
+        },
+        [self] { self->Break(); });
   }
   // The opener cancels or has finished: the acceptor hears of it, the opener nothing more.
   void CloseByOpener() {
     auto self = this->shared_from_this();
     on_backward = nullptr;
     on_ended = nullptr;
-    network_.SendOnPipe(forward_, [self] {
-      if (self->closed_) return;
-      self->closed_ = true;
-      if (self->on_opener_gone) self->on_opener_gone();
-    }, [self] { self->Break(); });
+    network_.SendOnPipe(
+        forward_,
+        [self] {
+          if (self->closed_) return;
+          self->closed_ = true;
+          if (self->on_opener_gone) self->on_opener_gone();
+        },
+        [self] { self->Break(); });
   }
   // Both ends hear of it.
   void Break() {
@@ -78,7 +90,8 @@ class Connection : public std::enable_shared_from_this<Connection<Forward, Backw
     backward_->broken = true;
     auto self = this->shared_from_this();
     events_.After(std::chrono::milliseconds(1), [self] {
-      if (self->Alive(self->forward_->to, self->forward_->to_incarnation) && self->on_opener_gone) self->on_opener_gone();
+      if (self->Alive(self->forward_->to, self->forward_->to_incarnation) && self->on_opener_gone)
+        self->on_opener_gone();
       if (self->Alive(self->forward_->from, self->forward_->from_incarnation) && self->on_ended)
         self->on_ended(absl::UnavailableError("the connection broke"));
     });

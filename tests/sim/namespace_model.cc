@@ -42,14 +42,16 @@ std::string NamespaceModel::Execute(const namenode::ClientMutation& operation, c
         reason == ErrorReason::kSafeMode) {
       return "";
     }
-  } else if (const auto* complete = std::get_if<protocol::CompleteReply>(&*answer); complete != nullptr && !complete->closed) {
+  } else if (const auto* complete = std::get_if<protocol::CompleteReply>(&*answer);
+             complete != nullptr && !complete->closed) {
     return "";
   }
   const std::string encoded = namenode::EncodeAnswer(answer);
   const auto [stored, is_new] = answers_.emplace(std::pair(operation.id.client_id, operation.id.call_id), encoded);
   if (!is_new) {
     ++answered_again_;
-    return stored->second == encoded ? "" : "call " + std::to_string(operation.id.call_id) + " got two different answers";
+    return stored->second == encoded ? ""
+                                     : "call " + std::to_string(operation.id.call_id) + " got two different answers";
   }
   ++executed_;
   return ExecuteOnce(operation, answer);
@@ -67,7 +69,8 @@ bool NamespaceModel::AncestorsAllow(const std::string& path, bool create) const 
 }
 
 void NamespaceModel::MakeAncestors(const std::string& path) {
-  for (std::string at = ParentOf(path); !nodes_.contains(at); at = ParentOf(at)) nodes_[at] = ModelNode{.is_directory = true};
+  for (std::string at = ParentOf(path); !nodes_.contains(at); at = ParentOf(at))
+    nodes_[at] = ModelNode{.is_directory = true};
 }
 
 void NamespaceModel::RemoveTree(const std::string& path) {
@@ -97,10 +100,11 @@ std::string NamespaceModel::Apply(const protocol::CreateRequest& request, const 
   if (ok != answer.ok()) return Wrong("create " + request.path, ok, answer);
   if (!ok) return "";
   const auto& reply = std::get<protocol::CreateReply>(*answer);
-  if (FindInode(reply.status.inode.value()) != nullptr) return "create " + request.path + " got the inode of another file";
+  if (FindInode(reply.status.inode.value()) != nullptr)
+    return "create " + request.path + " got the inode of another file";
   MakeAncestors(request.path);
-  nodes_[request.path] =
-      ModelNode{.is_directory = false, .file = {.inode = reply.status.inode.value(), .open = true, .holder = request.holder}};
+  nodes_[request.path] = ModelNode{
+      .is_directory = false, .file = {.inode = reply.status.inode.value(), .open = true, .holder = request.holder}};
   return "";
 }
 
@@ -157,7 +161,8 @@ std::string NamespaceModel::Apply(const protocol::RenameRequest& request, const 
   const ModelNode* from = Find(source);
   const std::string what = "rename " + source + " to " + target;
   if (classic) {
-    if (const ModelNode* into = Find(target); into != nullptr && into->is_directory) target = Under(target, BaseOf(source));
+    if (const ModelNode* into = Find(target); into != nullptr && into->is_directory)
+      target = Under(target, BaseOf(source));
   }
   bool moves = from != nullptr && source != "/" && target != "/" && target != source && !IsBelow(target, source);
   const ModelNode* to = Find(target);
@@ -228,8 +233,8 @@ std::string NamespaceModel::ListStored(const namenode::MetaReader& stored, std::
   for (size_t i = 0; i < pending.size() && wrong.empty(); ++i) {
     const auto [id, directory] = pending[i];
     const absl::Status scanned = stored.Scan(
-        namenode::Family::kInodes, namenode::keys::InodePrefix(InodeId(id)), namenode::keys::InodePrefixEnd(InodeId(id)),
-        [&](std::string_view key, std::string_view value) {
+        namenode::Family::kInodes, namenode::keys::InodePrefix(InodeId(id)),
+        namenode::keys::InodePrefixEnd(InodeId(id)), [&](std::string_view key, std::string_view value) {
           auto parsed = namenode::keys::ParseInode(key);
           auto inode = namenode::DecodeInode(value);
           if (!parsed.ok() || !inode.ok()) {

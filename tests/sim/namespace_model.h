@@ -17,8 +17,8 @@ struct ModelFile {
   uint64_t inode = 0;
   bool open = true;
   std::string holder;
-  uint64_t length = 0;           // of the blocks committed so far
-  uint64_t open_block = 0;       // id of the block being written, 0: none
+  uint64_t length = 0;      // of the blocks committed so far
+  uint64_t open_block = 0;  // id of the block being written, 0: none
   uint64_t block_count = 0;
 };
 
@@ -73,7 +73,7 @@ class NamespaceModel {
   void MakeAncestors(const std::string& path);
   void RemoveTree(const std::string& path);
 
-  std::map<std::string, ModelNode> nodes_;  // by absolute path
+  std::map<std::string, ModelNode> nodes_;                           // by absolute path
   std::map<std::pair<std::string, uint64_t>, std::string> answers_;  // (client, call) -> encoded answer
   uint64_t executed_ = 0;
   uint64_t answered_again_ = 0;

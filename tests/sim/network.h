@@ -22,9 +22,9 @@ using NodeId = int;
 struct NetworkOptions {
   Duration min_latency = std::chrono::microseconds(50);
   Duration max_latency = std::chrono::milliseconds(5);
-  uint64_t lose_one_in = 0;    // 0: never
+  uint64_t lose_one_in = 0;  // 0: never
   uint64_t repeat_one_in = 0;
-  uint64_t delay_one_in = 0;   // by up to max_delay
+  uint64_t delay_one_in = 0;  // by up to max_delay
   Duration max_delay = std::chrono::seconds(2);
 };
 
@@ -45,8 +45,14 @@ class Network {
   const NetworkCounts& counts() const { return counts_; }
 
   // A process starts on a node: messages sent to earlier processes of the node no longer arrive.
-  void Start(NodeId node) { ++incarnations_[node]; up_.insert(node); }
-  void Stop(NodeId node) { ++incarnations_[node]; up_.erase(node); }
+  void Start(NodeId node) {
+    ++incarnations_[node];
+    up_.insert(node);
+  }
+  void Stop(NodeId node) {
+    ++incarnations_[node];
+    up_.erase(node);
+  }
   bool IsUp(NodeId node) const { return up_.contains(node); }
   uint64_t Incarnation(NodeId node) const {
     auto found = incarnations_.find(node);

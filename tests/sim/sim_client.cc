@@ -69,7 +69,8 @@ struct SimClient::Process {
     Begin<protocol::MutationReply>(
         CallKind::kMutation, what,
         [&client, life, request = std::move(request)](uint64_t call, uint64_t attempt, const protocol::CallId& id) {
-          namenode::ClientMutation operation{{.user = "root", .is_superuser = true, .host = client.Host()}, id, request};
+          namenode::ClientMutation operation{
+              {.user = "root", .is_superuser = true, .host = client.Host()}, id, request};
           client.network_.Send(client.node_, client.namenode_->node(), [&client, life, call, attempt, operation] {
             client.namenode_->OnMutation(operation, [&client, life, call, attempt](namenode::Answer answer) {
               client.network_.Send(client.namenode_->node(), client.node_, [&client, life, call, attempt, answer] {
@@ -89,13 +90,13 @@ struct SimClient::Process {
         [&client, life, request = std::move(request)](uint64_t call, uint64_t attempt, const protocol::CallId&) {
           client.network_.Send(client.node_, client.namenode_->node(), [&client, life, call, attempt, request] {
             namenode::Caller caller{.user = "root", .is_superuser = true, .host = client.Host()};
-            client.namenode_->OnQuery(caller, request, [&client, life, call,
-                                                        attempt](const absl::StatusOr<protocol::QueryReply>& reply) {
-              client.network_.Send(client.namenode_->node(), client.node_, [&client, life, call, attempt, reply] {
-                if (client.processes_ == life && client.running())
-                  client.process_->OnAnswer<protocol::QueryReply>(call, attempt, reply);
-              });
-            });
+            client.namenode_->OnQuery(
+                caller, request, [&client, life, call, attempt](const absl::StatusOr<protocol::QueryReply>& reply) {
+                  client.network_.Send(client.namenode_->node(), client.node_, [&client, life, call, attempt, reply] {
+                    if (client.processes_ == life && client.running())
+                      client.process_->OnAnswer<protocol::QueryReply>(call, attempt, reply);
+                  });
+                });
           });
         },
         std::move(done));
@@ -134,7 +135,7 @@ struct SimClient::Process {
       }
       reply = verdict.status;
     } else {
-      tracker.Finish(call);
+      tracker.OnAnswer(call);
     }
     auto done = std::move(found->second.done);
     calls<Reply>().erase(found);
@@ -192,7 +193,8 @@ struct SimClient::Process {
       job->writer = std::make_unique<FileWriter>(
           client::WriterFile{path, status.inode, owner.holder_, owner.workload_.block_bytes, true}, settings,
           owner.random_.Fork());
-      job->builder = std::make_unique<client::PacketBuilder>(owner.workload_.block_bytes, owner.workload_.packet_bytes, &memory);
+      job->builder =
+          std::make_unique<client::PacketBuilder>(owner.workload_.block_bytes, owner.workload_.packet_bytes, &memory);
       lease.FileOpened(owner.events_.now());
       const uint64_t id = job->id;
       jobs[id] = std::move(job);
@@ -288,7 +290,8 @@ struct SimClient::Process {
         client.process_->StepWriter(id, write_event::AckArrived{stream, std::move(ack)});
     };
     connection->on_ended = [&client, life, id, stream](const absl::Status& status) {
-      if (client.processes_ == life && client.running()) client.process_->StepWriter(id, write_event::StreamEnded{stream, status});
+      if (client.processes_ == life && client.running())
+        client.process_->StepWriter(id, write_event::StreamEnded{stream, status});
     };
     jobs.at(id)->streams[stream] = connection;
     owner.connections_.push_back([weak = std::weak_ptr<WriteConnection>(connection)] {
@@ -376,7 +379,8 @@ struct SimClient::Process {
       std::visit([&](auto& one) { Do(id, one); }, action);
     }
     auto found = reads.find(id);
-    if (found == reads.end() || found->second->reader != nullptr || !found->second->opener->result().has_value()) return;
+    if (found == reads.end() || found->second->reader != nullptr || !found->second->opener->result().has_value())
+      return;
     ReadJob& job = *found->second;
     const absl::StatusOr<client::OpenedFile>& opened = *job.opener->result();
     if (!opened.ok()) return EndRead(id, opened.status());
@@ -401,9 +405,10 @@ struct SimClient::Process {
   }
   void Do(uint64_t id, read_action::CallNamenode& action) {
     const uint64_t tag = action.tag;
-    Ask(std::move(action.request), "read " + reads.at(id)->path, [this, id, tag](absl::StatusOr<protocol::QueryReply> reply) {
-      StepReader(id, read_event::NamenodeAnswer{tag, std::move(reply)});
-    });
+    Ask(std::move(action.request), "read " + reads.at(id)->path,
+        [this, id, tag](absl::StatusOr<protocol::QueryReply> reply) {
+          StepReader(id, read_event::NamenodeAnswer{tag, std::move(reply)});
+        });
   }
   void Do(uint64_t id, read_action::AskVisibleLength& action) {
     SimDatanode* datanode = owner.Find(action.target);
@@ -537,8 +542,8 @@ struct SimClient::Process {
       }
       case 5:
       case 6:
-        return Mutate(protocol::DeleteRequest{random.OneIn(8) ? RandomDirectory() : RandomPath(), random.OneIn(2)}, "delete",
-                      simple("delete"));
+        return Mutate(protocol::DeleteRequest{random.OneIn(8) ? RandomDirectory() : RandomPath(), random.OneIn(2)},
+                      "delete", simple("delete"));
       case 7:
         return Ask(protocol::GetListingRequest{RandomDirectory(), "", 1000}, "list",
                    [this](const absl::StatusOr<protocol::QueryReply>& reply) { Ended("list", reply.status()); });
@@ -551,7 +556,13 @@ struct SimClient::Process {
       case 12:
         return StartRead(RandomPath());
       default: {
-        const uint64_t sizes[] = {0, 1, 511, 512, 513, owner.workload_.block_bytes, owner.workload_.block_bytes + 1,
+        const uint64_t sizes[] = {0,
+                                  1,
+                                  511,
+                                  512,
+                                  513,
+                                  owner.workload_.block_bytes,
+                                  owner.workload_.block_bytes + 1,
                                   random.Uniform(owner.workload_.max_file_bytes)};
         return StartWrite(RandomPath(), random.OneIn(2), !random.OneIn(8), sizes[random.Uniform(8)], random.OneIn(3));
       }
@@ -576,9 +587,10 @@ struct SimClient::Process {
       const MonotonicTime now = owner.events_.now();
       if (auto at = lease.NextRenewal(); at.has_value() && *at <= now) {
         lease.OnSent(now);
-        Ask(protocol::RenewLeaseRequest{owner.holder_}, "renew lease", [this](const absl::StatusOr<protocol::QueryReply>& reply) {
-          lease.OnAnswer(reply.status(), owner.events_.now());
-        });
+        Ask(protocol::RenewLeaseRequest{owner.holder_}, "renew lease",
+            [this](const absl::StatusOr<protocol::QueryReply>& reply) {
+              lease.OnAnswer(reply.status(), owner.events_.now());
+            });
       }
       if (absl::Status lost = lease.Verdict(now); !lost.ok()) {
         std::vector<uint64_t> ids;
@@ -605,7 +617,8 @@ struct SimClient::Process {
 };
 
 SimClient::SimClient(EventQueue* events, Network* network, NodeId node, SimNamenode* namenode,
-                     const DatanodeDirectory* datanodes, WorkloadSettings workload, uint64_t seed, ClientObserver* observer)
+                     const DatanodeDirectory* datanodes, WorkloadSettings workload, uint64_t seed,
+                     ClientObserver* observer)
     : events_(*events),
       network_(*network),
       node_(node),
@@ -640,9 +653,10 @@ std::string SimClient::UnderWay() const {
   if (process_ == nullptr) return "";
   std::string text;
   for (const auto& [id, job] : process_->jobs) {
-    text += "writing " + job->path + " inode " + std::to_string(job->inode) + ": " + std::to_string(job->taken) + " of " +
-            std::to_string(job->total) + " taken, " + std::to_string(job->writer->acknowledged_bytes()) + " acknowledged, " +
-            std::to_string(job->built.size()) + " packets built, close " + (job->close_sent ? "sent" : "not sent") + "; ";
+    text += "writing " + job->path + " inode " + std::to_string(job->inode) + ": " + std::to_string(job->taken) +
+            " of " + std::to_string(job->total) + " taken, " + std::to_string(job->writer->acknowledged_bytes()) +
+            " acknowledged, " + std::to_string(job->built.size()) + " packets built, close " +
+            (job->close_sent ? "sent" : "not sent") + "; ";
   }
   for (const auto& [id, job] : process_->reads)
     text += "reading " + job->path + ": " + std::to_string(job->got) + " of " + std::to_string(job->length) + "; ";

@@ -53,8 +53,8 @@ struct WorkloadSettings {
 
 class SimClient {
  public:
-  SimClient(EventQueue* events, Network* network, NodeId node, SimNamenode* namenode, const DatanodeDirectory* datanodes,
-            WorkloadSettings workload, uint64_t seed, ClientObserver* observer);
+  SimClient(EventQueue* events, Network* network, NodeId node, SimNamenode* namenode,
+            const DatanodeDirectory* datanodes, WorkloadSettings workload, uint64_t seed, ClientObserver* observer);
   ~SimClient();
 
   void Start();

@@ -7,6 +7,7 @@
 #include "namenode/core/consistency.h"
 #include "namenode/core/key_codec.h"
 #include "namenode/core/records.h"
+#include "namenode/core/tables.h"
 
 namespace dolmen::sim {
 namespace {
@@ -53,7 +54,8 @@ SimCluster::SimCluster(uint64_t seed, const RunGoals& goals)
     : seed_(seed), goals_(goals), random_(seed), network_(&events_, seed + 1) {
   report_.seed = seed;
   report_.trace_hash = 0xCBF29CE484222325ull;
-  namenode_ = std::make_unique<SimNamenode>(&events_, &network_, kNamenodeNode, SimSettings(random_), random_.Next(), this);
+  namenode_ =
+      std::make_unique<SimNamenode>(&events_, &network_, kNamenodeNode, SimSettings(random_), random_.Next(), this);
   const int datanodes = static_cast<int>(random_.Between(3, 5));
   const int racks = static_cast<int>(random_.Between(1, 2));
   for (int i = 0; i < datanodes; ++i) {
@@ -72,14 +74,14 @@ SimCluster::SimCluster(uint64_t seed, const RunGoals& goals)
   workload.think_time = std::chrono::milliseconds(goals.virtual_time / std::chrono::milliseconds(1) * clients /
                                                   static_cast<int64_t>(goals.operations * 2));
   for (int i = 0; i < clients; ++i) {
-    clients_.push_back(std::make_unique<SimClient>(&events_, &network_, kFirstClientNode + i, namenode_.get(), &directory_,
-                                                   workload, random_.Next(), this));
+    clients_.push_back(std::make_unique<SimClient>(&events_, &network_, kFirstClientNode + i, namenode_.get(),
+                                                   &directory_, workload, random_.Next(), this));
   }
 }
 
 SimCluster::~SimCluster() = default;
 
-// ---- what is observed -------------------------------------------------------------------------------------------------
+// ---- what is observed --------------------------------------------------------------------------------------------
 
 void SimCluster::Trace(const std::string& line) {
   const std::string text = absl::StrCat(events_.now().time_since_epoch().count() / 1000, "us ", line);
@@ -94,7 +96,8 @@ void SimCluster::Violation(const std::string& what) {
   Trace("VIOLATION " + what);
 }
 
-void SimCluster::Executed(const namenode::ClientMutation& operation, const namenode::Answer& answer, CommitNumber commit) {
+void SimCluster::Executed(const namenode::ClientMutation& operation, const namenode::Answer& answer,
+                          CommitNumber commit) {
   Trace(absl::StrCat("executed ", operation.request.index(), " call ", operation.id.call_id, " attempt ",
                      operation.id.attempt, " commit ", commit.value(), " ",
                      answer.ok() ? "ok" : answer.status().ToString()));
@@ -110,9 +113,17 @@ bool SimCluster::MayExpire(const ModelFile& file) const {
   return true;
 }
 
+bool SimCluster::ClosedByNamenode(uint64_t inode) {
+  if (!namenode_->running()) return true;  // it answered the reader; what it had decided is not known now
+  const auto record = namenode::GetInodeById(*namenode_->StoredView(), InodeId(inode));
+  if (!record.ok()) Violation(absl::StrCat("inode ", inode, ": ", record.status().ToString()));
+  return record.ok() && record->has_value() && !(*record)->under_construction;
+}
+
 void SimCluster::CheckStored(const namenode::MetaView& view, const std::string& when) {
   if (!report_.violation.empty()) return;
-  if (absl::Status sound = namenode::CheckConsistency(view); !sound.ok()) return Violation(when + ": " + sound.ToString());
+  if (absl::Status sound = namenode::CheckConsistency(view); !sound.ok())
+    return Violation(when + ": " + sound.ToString());
   std::string wrong = model_.Compare(view, [this](const ModelFile& file) { return MayExpire(file); });
   if (!wrong.empty()) Violation(when + ": " + wrong);
   last_checked_ = events_.now();
@@ -130,23 +141,27 @@ void SimCluster::Started(const namenode::MetaView& view) {
 void SimCluster::Acknowledged(uint64_t inode, uint64_t length, bool closed) {
   Trace(absl::StrCat("acknowledged inode ", inode, " length ", length, closed ? " closed" : ""));
   Ack& ack = acknowledged_[inode];
-  if (length < ack.length) Violation(absl::StrCat("inode ", inode, " was acknowledged at ", ack.length, ", then at ", length));
+  if (length < ack.length)
+    Violation(absl::StrCat("inode ", inode, " was acknowledged at ", ack.length, ", then at ", length));
   ack = {events_.now(), length, closed};
 }
 
 void SimCluster::ReadDone(uint64_t inode, const std::string& path, uint64_t length, MonotonicTime started,
                           const absl::Status& status, const std::string& problem) {
-  Trace(absl::StrCat("read ", path, " inode ", inode, " length ", length, " ", status.ok() ? "ok" : status.ToString(), " ", problem));
+  Trace(absl::StrCat("read ", path, " inode ", inode, " length ", length, " ", status.ok() ? "ok" : status.ToString(),
+                     " ", problem));
   if (!problem.empty()) Violation(absl::StrCat("reading ", path, ": ", problem));
   if (at_rest_) {
     if (!status.ok()) Violation(absl::StrCat("at rest ", path, " can't be read: ", status.ToString()));
     ++reads_at_rest_;
   }
-  // What was acknowledged before the reader came must be visible to it, unless a machine that held it failed since, or the
-  // lease ran out meanwhile.
+  // What was acknowledged before the reader came must be visible to it, unless a machine that held it failed since, or
+  // the lease ran out meanwhile.
   auto found = acknowledged_.find(inode);
   if (!status.ok() || found == acknowledged_.end() || found->second.at > started) return;
-  if (!found->second.closed && (last_datanode_fault_ >= found->second.at - std::chrono::seconds(60) || healing_)) return;
+  if (!found->second.closed && (last_datanode_fault_ >= found->second.at - std::chrono::seconds(60) || healing_))
+    return;
+  if (!found->second.closed && ClosedByNamenode(inode)) return;
   if (length < found->second.length) {
     Violation(absl::StrCat("a reader of ", path, " saw ", length, " bytes of ", found->second.length, " acknowledged"));
   }
@@ -162,7 +177,7 @@ uint64_t SimCluster::Operations() const {
   return sum;
 }
 
-// ---- faults -----------------------------------------------------------------------------------------------------------
+// ---- faults ------------------------------------------------------------------------------------------------------
 
 void SimCluster::Fired(const std::string& kind) {
   ++report_.faults[kind];
@@ -282,7 +297,7 @@ void SimCluster::OneFault() {
   }
 }
 
-// ---- the run ----------------------------------------------------------------------------------------------------------
+// ---- the run -----------------------------------------------------------------------------------------------------
 
 void SimCluster::RunUntil(MonotonicTime until) {
   while (report_.violation.empty() && !events_.empty() && events_.NextAt() <= until) events_.RunOne();
@@ -331,21 +346,22 @@ bool SimCluster::AtRest(std::string* why_not) {
   if (!quiet) return false;
   // Every block has its replicas, confirmed.
   const int wanted_at_most = static_cast<int>(datanodes_.size());
-  const absl::Status scanned = view->Scan(namenode::Family::kBlocks, "", "", [&](std::string_view key, std::string_view value) {
-    auto id = namenode::keys::ParseBlock(key);
-    auto record = namenode::DecodeBlock(value);
-    if (!id.ok() || !record.ok()) {
-      Violation("a stored block can't be read");
-      return false;
-    }
-    const int have = namenode_->core().blocks().ConfirmedReplicas({*id, record->stamp, record->length});
-    const int want = std::min(static_cast<int>(record->replicas_wanted), wanted_at_most);
-    if (have != want) {
-      quiet = false;
-      *why_not = absl::StrCat(id->ToString(), " has ", have, " replicas instead of ", want);
-    }
-    return quiet;
-  });
+  const absl::Status scanned =
+      view->Scan(namenode::Family::kBlocks, "", "", [&](std::string_view key, std::string_view value) {
+        auto id = namenode::keys::ParseBlock(key);
+        auto record = namenode::DecodeBlock(value);
+        if (!id.ok() || !record.ok()) {
+          Violation("a stored block can't be read");
+          return false;
+        }
+        const int have = namenode_->core().blocks().ConfirmedReplicas({*id, record->stamp, record->length});
+        const int want = std::min(static_cast<int>(record->replicas_wanted), wanted_at_most);
+        if (have != want) {
+          quiet = false;
+          *why_not = absl::StrCat(id->ToString(), " has ", have, " replicas instead of ", want);
+        }
+        return quiet;
+      });
   if (!scanned.ok()) Violation(scanned.ToString());
   for (const auto& datanode : datanodes_) {
     if (std::string left = datanode->LeftOpen(); quiet && !left.empty()) {
@@ -379,13 +395,15 @@ void SimCluster::CheckReplicas() {
       for (uint64_t index = 0; index < record->index; ++index) {
         auto id = view->Get(namenode::Family::kFileBlocks, namenode::keys::FileBlock(record->inode, index));
         if (!id.ok() || !id->has_value()) return Violation("a file lacks a block");
-        auto earlier = view->Get(namenode::Family::kBlocks, namenode::keys::Block(*namenode::keys::ParseFileBlockValue(**id)));
+        auto earlier =
+            view->Get(namenode::Family::kBlocks, namenode::keys::Block(*namenode::keys::ParseFileBlockValue(**id)));
         if (!earlier.ok() || !earlier->has_value()) return Violation("a file names a block that does not exist");
         offset += namenode::DecodeBlock(**earlier)->length;
       }
       auto content = datanode->ReadFinalized(block);
       if (!content.ok()) return Violation(what + " can't be read: " + content.status().ToString());
-      if (*content != Content(record->inode.value(), offset, block.length)) return Violation(what + " holds wrong bytes");
+      if (*content != Content(record->inode.value(), offset, block.length))
+        return Violation(what + " holds wrong bytes");
     }
   }
 }
@@ -436,8 +454,8 @@ RunReport SimCluster::Run() {
       // Virtual time goes on even when nothing is scheduled.
       events_.At(events_.now() + std::chrono::milliseconds(1), [] {});
     }
-    report_.probes["virtual seconds to heal"] += static_cast<uint64_t>(
-        (events_.now() - (bound - kHealBound)) / std::chrono::seconds(1));
+    report_.probes["virtual seconds to heal"] +=
+        static_cast<uint64_t>((events_.now() - (bound - kHealBound)) / std::chrono::seconds(1));
   }
   if (report_.violation.empty()) CheckAtRest();
 

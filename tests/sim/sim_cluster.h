@@ -1,5 +1,5 @@
-// A whole cluster under one seed: one namenode, a few datanodes and clients, the real cores of all of them, virtual time,
-// faults, and the checks of fault-scenarios (I-1..I-18 as far as they apply) after every commit and at rest.
+// A whole cluster under one seed: one namenode, a few datanodes and clients, the real cores of all of them, virtual
+// time, faults, and the checks of fault-scenarios (I-1..I-18 as far as they apply) after every commit and at rest.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,12 @@ struct RunReport {
   std::string violation;  // empty: none
   uint64_t operations = 0;
   Duration virtual_time{};
-  std::map<std::string, uint64_t> faults;      // by kind, fired
+  std::map<std::string, uint64_t> faults;                 // by kind, fired
   std::map<std::string, uint64_t> operations_by_outcome;  // "create ok", "read failed", ...
-  std::map<std::string, uint64_t> probes;      // interesting branches that were taken
+  std::map<std::string, uint64_t> probes;                 // interesting branches that were taken
   uint64_t events = 0;
   uint64_t trace_hash = 0;
-  std::vector<std::string> last_events;        // the newest lines of the trace
+  std::vector<std::string> last_events;  // the newest lines of the trace
   uint64_t fault_count() const {
     uint64_t sum = 0;
     for (const auto& [kind, count] : faults) sum += count;
@@ -53,14 +53,15 @@ class SimCluster final : public NamenodeObserver, public ClientObserver {
   RunReport Run();
 
   // NamenodeObserver.
-  void Executed(const namenode::ClientMutation& operation, const namenode::Answer& answer, CommitNumber commit) override;
+  void Executed(const namenode::ClientMutation& operation, const namenode::Answer& answer,
+                CommitNumber commit) override;
   void Published(const namenode::MetaView& view) override;
   void Started(const namenode::MetaView& view) override;
   // ClientObserver.
   void Acknowledged(uint64_t inode, uint64_t length, bool closed) override;
   void GaveUp(uint64_t inode) override { given_up_.insert(inode); }
-  void ReadDone(uint64_t inode, const std::string& path, uint64_t length, MonotonicTime started, const absl::Status& status,
-                const std::string& problem) override;
+  void ReadDone(uint64_t inode, const std::string& path, uint64_t length, MonotonicTime started,
+                const absl::Status& status, const std::string& problem) override;
   void OperationDone(const std::string& kind, const absl::Status& status) override;
 
  private:
@@ -68,6 +69,8 @@ class SimCluster final : public NamenodeObserver, public ClientObserver {
   void Violation(const std::string& what);
   void CheckStored(const namenode::MetaView& view, const std::string& when);
   bool MayExpire(const ModelFile& file) const;
+  // A file whose writer has not closed it, because the lease ran out.
+  bool ClosedByNamenode(uint64_t inode);
 
   void ScheduleFault();
   void OneFault();

@@ -79,7 +79,8 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   // The process is dead: nothing it still does reaches the disk.
   void CutOffDisk() {
     for (int operation = 0; operation <= static_cast<int>(FileOperation::kCreateDirectory); ++operation)
-      fs.AddRule({.operation = static_cast<FileOperation>(operation), .fault = FileFault::kIoError, .times = UINT64_MAX});
+      fs.AddRule(
+          {.operation = static_cast<FileOperation>(operation), .fault = FileFault::kIoError, .times = UINT64_MAX});
     for (auto& weak : connections)
       if (auto connection = weak.lock()) connection->Break();
     for (auto& weak : reads)
@@ -97,16 +98,18 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
     return std::max(now(), free) + Duration(std::chrono::microseconds(owner.random_.Between(20, 3000)));
   }
   static WallTime Wall(MonotonicTime at) {
-    return WallTime{1'700'000'000'000 + std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count()};
+    return WallTime{1'700'000'000'000 +
+                    std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count()};
   }
 
   // ---- ReplicaInventory ----------------------------------------------------------------------------------------
   std::vector<protocol::StorageReport> StorageReports() const override { return store->StorageReports(); }
-  std::vector<protocol::ReportedReplica> ListRange(const StorageId& storage, BlockId first, size_t limit) const override {
+  std::vector<protocol::ReportedReplica> ListRange(const StorageId& storage, BlockId first,
+                                                   size_t limit) const override {
     return store->ListRange(storage, first, limit);
   }
-  BlockId HighestBlock() const override { return store->identity().highest_block; }
-  GenerationStamp HighestStamp() const override { return store->identity().highest_stamp; }
+  protocol::IdMarks Seen() const override { return store->identity().seen; }
+  protocol::IdMarks Bound() const override { return store->identity().bound; }
   uint32_t ActiveStreams() const override { return limits.streams(); }
   uint32_t ActiveTransfers() const override { return static_cast<uint32_t>(copies.size()); }
 
@@ -130,21 +133,27 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
     owner.network_.Send(owner.node_, owner.namenode_node_, [&datanode, life, namenode, request, call] {
       auto reply = call(*namenode);
       datanode.network_.Send(datanode.namenode_node_, datanode.node_, [&datanode, life, request, reply] {
-        if (datanode.running() && datanode.counts_.starts == life) datanode.process_->StepSession(Event{request, reply});
+        if (datanode.running() && datanode.counts_.starts == life)
+          datanode.process_->StepSession(Event{request, reply});
       });
     });
   }
   void Do(session_action::SendRegister& action) {
-    Ask<session_event::RegisterAnswered>(action.request, [message = action.message](SimNamenode& namenode) { return namenode.OnRegister(message); });
+    Ask<session_event::RegisterAnswered>(
+        action.request, [message = action.message](SimNamenode& namenode) { return namenode.OnRegister(message); });
   }
   void Do(session_action::SendHeartbeat& action) {
-    Ask<session_event::HeartbeatAnswered>(action.request, [message = action.message](SimNamenode& namenode) { return namenode.OnHeartbeat(message); });
+    Ask<session_event::HeartbeatAnswered>(
+        action.request, [message = action.message](SimNamenode& namenode) { return namenode.OnHeartbeat(message); });
   }
   void Do(session_action::SendIncremental& action) {
-    Ask<session_event::IncrementalAnswered>(action.request, [message = action.message](SimNamenode& namenode) { return namenode.OnIncrementalReport(message); });
+    Ask<session_event::IncrementalAnswered>(action.request, [message = action.message](SimNamenode& namenode) {
+      return namenode.OnIncrementalReport(message);
+    });
   }
   void Do(session_action::SendSlice& action) {
-    Ask<session_event::SliceAnswered>(action.request, [message = action.message](SimNamenode& namenode) { return namenode.OnFullReport(message); });
+    Ask<session_event::SliceAnswered>(
+        action.request, [message = action.message](SimNamenode& namenode) { return namenode.OnFullReport(message); });
   }
   void Do(session_action::RecordIdentity& action) {
     At(DiskDone(now()), [this, identity = action.namenode] {
@@ -155,7 +164,8 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   void Do(session_action::Stop& action) { DOLMEN_CHECK(false, MessageOf(action.why)); }
   void Do(session_action::Notice&) {}
   void Do(session_action::Execute& action) {
-    At(DiskDone(now()), [this, command = action.command] { std::visit([this](const auto& one) { Obey(one); }, command); });
+    At(DiskDone(now()),
+       [this, command = action.command] { std::visit([this](const auto& one) { Obey(one); }, command); });
   }
   void Obey(const protocol::DeleteReplicasCommand& command) {
     for (const protocol::Block& block : command.blocks) {
@@ -166,9 +176,11 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
     }
   }
   void Obey(const protocol::VerifyReplicaCommand& command) {
-    auto outcome = store->Verify(command.block);
-    if (outcome.ok() && *outcome == datanode::VerifyOutcome::kCorrupt)
-      StepSession(session_event::ReplicaChanged{command.storage, {command.block, protocol::ReplicaState::kCorrupt}});
+    const auto outcome = store->Verify(command.block);
+    if (!outcome.ok()) return;
+    const bool good = *outcome == datanode::VerifyOutcome::kGood;
+    const auto state = good ? protocol::ReplicaState::kFinalized : protocol::ReplicaState::kCorrupt;
+    StepSession(session_event::ReplicaChanged{command.storage, {command.block, state}});
   }
   void Obey(const protocol::SendFullReportCommand&) {}
   void Obey(const protocol::CopyReplicaCommand& command) {
@@ -253,8 +265,8 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
     hop.down = Connect(target, action.setup);
     hop.down->on_backward =
         Guard<protocol::Ack>([this, id](protocol::Ack ack) { StepHop(id, hop_event::DownstreamAck{std::move(ack)}); });
-    hop.down->on_ended =
-        Guard<absl::Status>([this, id](const absl::Status& status) { StepHop(id, hop_event::DownstreamEnded{status}); });
+    hop.down->on_ended = Guard<absl::Status>(
+        [this, id](const absl::Status& status) { StepHop(id, hop_event::DownstreamEnded{status}); });
   }
   std::shared_ptr<WriteConnection> Connect(SimDatanode* target, const protocol::WriteSetup& setup) {
     auto connection = std::make_shared<WriteConnection>(&owner.events_, &owner.network_, owner.node_, target->node());
@@ -328,18 +340,20 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
     copy.pipeline = Connect(owner.directory_.at(action.target.datanode.addresses.front().host), action.setup);
     copy.pipeline->on_backward =
         Guard<protocol::Ack>([this, id](protocol::Ack ack) { StepCopy(id, copy_event::AckArrived{std::move(ack)}); });
-    copy.pipeline->on_ended =
-        Guard<absl::Status>([this, id](const absl::Status& status) { StepCopy(id, copy_event::PipelineEnded{status}); });
+    copy.pipeline->on_ended = Guard<absl::Status>(
+        [this, id](const absl::Status& status) { StepCopy(id, copy_event::PipelineEnded{status}); });
   }
   void Do(uint64_t id, Copy&, copy_action::ReadSource& action) {
     At(DiskDone(now()), [this, id, action] {
       auto found = copies.find(id);
       if (found == copies.end()) return;
-      StepCopy(id, copy_event::ChunkRead{
-                       found->second->source->Read(action.offset, action.length, datanode::ReplicaReader::Check::kVerify)});
+      StepCopy(id, copy_event::ChunkRead{found->second->source->Read(action.offset, action.length,
+                                                                     datanode::ReplicaReader::Check::kVerify)});
     });
   }
-  void Do(uint64_t, Copy& copy, copy_action::SendPacket& action) { copy.pipeline->SendForward(WriteFrame(action.packet)); }
+  void Do(uint64_t, Copy& copy, copy_action::SendPacket& action) {
+    copy.pipeline->SendForward(WriteFrame(action.packet));
+  }
   void Do(uint64_t, Copy& copy, copy_action::ClosePipeline& action) {
     if (copy.pipeline && action.cancel) copy.pipeline->CloseByOpener();  // else it ends by itself
   }
@@ -354,7 +368,8 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   // ---- reads ---------------------------------------------------------------------------------------------------
   void StartRead(const std::shared_ptr<ReadConnection>& connection, const protocol::ReadRequest& request) {
     reads.push_back(connection);
-    if (absl::Status allowed = keys.Verify(request.token, request.block.id, BlockAccess::kRead, Wall(now())); !allowed.ok())
+    if (absl::Status allowed = keys.Verify(request.token, request.block.id, BlockAccess::kRead, Wall(now()));
+        !allowed.ok())
       return connection->EndByAcceptor(allowed);
     auto reader = store->OpenReader(request.block);
     if (!reader.ok()) return connection->EndByAcceptor(reader.status());
@@ -364,7 +379,8 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
     SendPieces(connection, std::shared_ptr<datanode::ReplicaReader>(std::move(*reader)),
                std::make_shared<datanode::ReadPlan>(*std::move(plan)));
   }
-  void SendPieces(const std::shared_ptr<ReadConnection>& connection, const std::shared_ptr<datanode::ReplicaReader>& reader,
+  void SendPieces(const std::shared_ptr<ReadConnection>& connection,
+                  const std::shared_ptr<datanode::ReplicaReader>& reader,
                   const std::shared_ptr<datanode::ReadPlan>& plan) {
     At(DiskDone(now()), [this, connection, reader, plan] {
       if (connection->closed()) return;
@@ -481,8 +497,8 @@ absl::StatusOr<std::string> SimDatanode::ReadFinalized(const protocol::Block& bl
   DOLMEN_ASSIGN_OR_RETURN(auto reader, process_->store->OpenReader(block));
   std::string bytes;
   while (bytes.size() < block.length) {
-    DOLMEN_ASSIGN_OR_RETURN(protocol::ReadChunk chunk,
-                            reader->Read(bytes.size(), block.length - bytes.size(), datanode::ReplicaReader::Check::kVerify));
+    DOLMEN_ASSIGN_OR_RETURN(protocol::ReadChunk chunk, reader->Read(bytes.size(), block.length - bytes.size(),
+                                                                    datanode::ReplicaReader::Check::kVerify));
     if (chunk.payload.empty()) break;
     bytes += std::string(chunk.payload);
   }
@@ -495,7 +511,8 @@ std::string SimDatanode::LeftOpen() const {
   if (process_->store->open_writers() > 0) return "a replica writer is left";
   for (const protocol::StorageReport& storage : process_->store->StorageReports()) {
     for (const protocol::ReportedReplica& replica : process_->store->ListRange(storage.id, BlockId(), SIZE_MAX))
-      if (replica.state != protocol::ReplicaState::kFinalized) return replica.block.id.ToString() + " is left unfinished";
+      if (replica.state != protocol::ReplicaState::kFinalized)
+        return replica.block.id.ToString() + " is left unfinished";
   }
   return "";
 }

@@ -45,10 +45,10 @@ void SimNamenode::Start() {
   DOLMEN_CHECK(start.ok(), MessageOf(start.status()));
   DOLMEN_CHECK(store_->Commit(start->batch).ok());
   const protocol::NamenodeIdentity identity{start->info.cluster, start->counters.epoch, random_.Bytes(8)};
-  core_ = std::make_unique<NamenodeCore>(
-      namenode::NamenodeCoreOptions{settings_, start->info, start->counters, identity,
-                                    TokenKey{1, std::string(32, 'k')}, random_.Next()},
-      store_->View(), replicas_.get());
+  core_ =
+      std::make_unique<NamenodeCore>(namenode::NamenodeCoreOptions{settings_, start->info, start->counters, identity,
+                                                                   TokenKey{1, std::string(32, 'k')}, random_.Next()},
+                                     store_->View(), replicas_.get());
   DOLMEN_CHECK(core_->Recover(events_.now()).ok());
   board_ = std::make_unique<namenode::HeartbeatBoard>(identity);
   network_.Start(node_);
@@ -151,7 +151,8 @@ void SimNamenode::Deliver(std::vector<Finished> finished, bool executed, bool re
     if (!reply) continue;
     if (one.answer.ok()) {
       if (auto* added = std::get_if<protocol::AddBlockReply>(&*one.answer)) {
-        added->block.token = namenode::MintWriteToken(core_->token_key(), waiting.operation.caller.user, added->block.block.id, Wall());
+        added->block.token =
+            namenode::MintWriteToken(core_->token_key(), waiting.operation.caller.user, added->block.block.id, Wall());
       }
     }
     waiting.done(std::move(one.answer));
@@ -173,11 +174,14 @@ void SimNamenode::OnQuery(const namenode::Caller& caller, const protocol::Query&
     Result operator()(const protocol::GetBlockLocationsRequest& request) const {
       auto reply = namenode::GetBlockLocations(*state().meta, node.settings_, caller, request);
       if (reply.ok()) {
-        namenode::AddLocations(*state().meta, *node.replicas_, *state().cluster, node.core_->token_key(), caller, node.Wall(), &*reply);
+        namenode::AddLocations(*state().meta, *node.replicas_, *state().cluster, node.core_->token_key(), caller,
+                               node.Wall(), &*reply);
       }
       return Wrap(std::move(reply));
     }
-    Result operator()(const protocol::GetFsStatsRequest&) const { return Wrap(node.core_->GetFsStats(node.events_.now())); }
+    Result operator()(const protocol::GetFsStatsRequest&) const {
+      return Wrap(node.core_->GetFsStats(node.events_.now()));
+    }
     Result operator()(const protocol::GetDatanodeReportRequest&) const {
       return protocol::QueryReply(node.core_->GetDatanodeReport(node.events_.now()));
     }

@@ -1,5 +1,5 @@
-// A namenode of the simulation: the real core and commit queue on the memory store, driven by the event queue instead of
-// threads. The process can be killed and started again at any moment; its disk stays.
+// A namenode of the simulation: the real core and commit queue on the memory store, driven by the event queue instead
+// of threads. The process can be killed and started again at any moment; its disk stays.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ class NamenodeObserver {
  public:
   virtual ~NamenodeObserver() = default;
   // The operation was decided with this answer and its batch is durable.
-  virtual void Executed(const namenode::ClientMutation& operation, const namenode::Answer& answer, CommitNumber commit) = 0;
+  virtual void Executed(const namenode::ClientMutation& operation, const namenode::Answer& answer,
+                        CommitNumber commit) = 0;
   // A batch (of clients' or the namenode's own operations) is durable and published.
   virtual void Published(const namenode::MetaView& view) = 0;
   // A new process reads this state.
@@ -49,7 +50,9 @@ class SimNamenode {
   // synced, is gone too (power loss).
   void Crash(bool lose_hints);
   // The same in the middle of the next batch; `then` runs afterwards.
-  void CrashInNextBatch(bool lose_hints, std::function<void()> then) { crash_in_batch_ = {lose_hints, std::move(then)}; }
+  void CrashInNextBatch(bool lose_hints, std::function<void()> then) {
+    crash_in_batch_ = {lose_hints, std::move(then)};
+  }
   bool running() const { return core_ != nullptr; }
   // The next commit fails, applied or not; the process then stops by itself (and is started again by the caller).
   void FailNextCommit(bool applied);

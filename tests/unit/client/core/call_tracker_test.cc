@@ -176,6 +176,51 @@ TEST(CallTrackerTest, RefusedAfterALostAnswerIsStillUnknown) {
   EXPECT_LE(now - kStart, seconds(12));
 }
 
+TEST(CallTrackerTest, SafeModeIsAnAnswerUnlessTheNamenodeHasServedThisClientBefore) {
+  CallTracker tracker = MakeTracker();
+  const absl::Status refusal = MakeError(ErrorReason::kSafeMode, "Cannot delete /a. Name node is in safe mode.");
+  const uint64_t early = *tracker.Begin(CallKind::kMutation, "delete /a", kStart);
+  tracker.StartAttempt(early, kStart);
+  EXPECT_EQ(tracker.OnFailure(early, refusal, kStart).status, refusal);
+
+  const uint64_t query = *tracker.Begin(CallKind::kQuery, "stat /a", kStart);
+  tracker.StartAttempt(query, kStart);
+  tracker.OnAnswer(query);  // reading works in safe mode, too
+  const uint64_t still_early = *tracker.Begin(CallKind::kMutation, "delete /a", kStart);
+  tracker.StartAttempt(still_early, kStart);
+  EXPECT_EQ(tracker.OnFailure(still_early, refusal, kStart).status, refusal);
+
+  const uint64_t served = *tracker.Begin(CallKind::kMutation, "mkdirs /b", kStart);
+  tracker.StartAttempt(served, kStart);
+  tracker.OnAnswer(served);
+  EXPECT_EQ(tracker.outstanding(), 0U);
+
+  // Now it has been restarted: the work goes on when it has seen its datanodes.
+  const uint64_t late = *tracker.Begin(CallKind::kMutation, "delete /a", kStart);
+  MonotonicTime now = kStart;
+  tracker.StartAttempt(late, now);
+  CallTracker::Verdict verdict = tracker.OnFailure(late, refusal, now);
+  EXPECT_TRUE(verdict.retry);
+  while (verdict.retry) {
+    tracker.StartAttempt(late, now = verdict.retry_at);
+    verdict = tracker.OnFailure(late, refusal, now);
+  }
+  EXPECT_GE(now - kStart, seconds(55));
+  EXPECT_EQ(ReasonOf(verdict.status), ErrorReason::kSafeMode);
+  EXPECT_THAT(verdict.status.message(), AllOf(HasSubstr("Name node is in safe mode."), HasSubstr("tried for ")));
+}
+
+TEST(CallTrackerTest, AFailureWithoutAReasonSaysWhoAnswered) {
+  CallTracker tracker = MakeTracker();
+  const uint64_t call = *tracker.Begin(CallKind::kQuery, "list /", kStart);
+  tracker.StartAttempt(call, kStart);
+  const CallTracker::Verdict verdict = tracker.OnFailure(call, absl::UnimplementedError(""), kStart);
+  EXPECT_FALSE(verdict.retry);
+  EXPECT_EQ(verdict.status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(verdict.status.message(),
+              AllOf(HasSubstr("list /"), HasSubstr("nn:7020"), HasSubstr("UNIMPLEMENTED"), HasSubstr("namenode")));
+}
+
 TEST(CallTrackerTest, AFinalAnswerIsPassedOnUnchanged) {
   CallTracker tracker = MakeTracker();
   const uint64_t call = *tracker.Begin(CallKind::kMutation, "delete /a", kStart);

@@ -166,9 +166,11 @@ TEST(FileWriterTest, EveryFailurePositionKeepsWhatWasAcknowledged) {
             ASSERT_EQ(ReasonOf(closed), ErrorReason::kPipelineFailed) << closed;
             const int blamed = fault == Fault::kRefuse || fault == Fault::kBusy ? hop + 1 : 1;
             const uint64_t acknowledged = (stream - 1) * kBlock + packet * kPacket;
-            EXPECT_THAT(Text(closed),
-                        AllOf(HasSubstr(absl::StrCat("datanode dn", blamed, ":7066")),
-                              HasSubstr(absl::StrCat(acknowledged, " of ", 2 * kBlock, " bytes")), HasSubstr("/f")));
+            EXPECT_THAT(
+                Text(closed),
+                AllOf(HasSubstr(absl::StrCat("datanode dn", blamed, ":7066")),
+                      HasSubstr(absl::StrCat(acknowledged, " of ", 2 * kBlock, " bytes")),
+                      HasSubstr(absl::StrCat((stream - 1) * kBlock, " in finished blocks are kept")), HasSubstr("/f")));
             EXPECT_EQ(cluster.writer_.acknowledged_bytes(), acknowledged);
             EXPECT_EQ(cluster.Contents().substr(0, acknowledged), app.written().substr(0, acknowledged));
             EXPECT_EQ(cluster.Count("abandonBlock"), 0) << "acknowledged bytes are never given up";

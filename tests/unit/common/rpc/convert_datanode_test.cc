@@ -70,8 +70,8 @@ TEST(ConvertDatanodeTest, EveryMessageSurvivesARoundTrip) {
                                          .storages = {SomeStorage(), SomeStorage()},
                                          .highest_epoch = Epoch(6),
                                          .highest_incarnation = "inc",
-                                         .highest_block = SomeBlock().id,
-                                         .highest_stamp = GenerationStamp(1002)};
+                                         .seen = {SomeBlock().id, GenerationStamp(1002)},
+                                         .bound = {SomeBlock(7).id, GenerationStamp(2002)}};
   ExpectSurvives(registration);
   registration.cluster.reset();
   ExpectSurvives(registration);
@@ -102,7 +102,9 @@ TEST(ConvertDatanodeTest, MessagesOfTheWrongShapeAreRefused) {
   ExpectRefused<Register>(
       registration, [](Register* r) { r->set_cluster(""); }, "cluster");
   ExpectRefused<Register>(
-      registration, [](Register* r) { r->set_highest_block(kIdLimit); }, "highest_block");
+      registration, [](Register* r) { r->set_seen_block(kIdLimit); }, "seen_block");
+  ExpectRefused<Register>(
+      registration, [](Register* r) { r->set_stamp_bound(kIdLimit); }, "stamp_bound");
   ExpectRefused<Register>(
       registration,
       [](Register* r) {

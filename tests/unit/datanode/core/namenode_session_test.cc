@@ -33,8 +33,8 @@ class FakeInventory final : public ReplicaInventory {
     }
     return listed;
   }
-  BlockId HighestBlock() const override { return BlockId(77); }
-  GenerationStamp HighestStamp() const override { return GenerationStamp(88); }
+  protocol::IdMarks Seen() const override { return {BlockId(77), GenerationStamp(88)}; }
+  protocol::IdMarks Bound() const override { return {BlockId(770), GenerationStamp(880)}; }
   uint32_t ActiveStreams() const override { return 5; }
   uint32_t ActiveTransfers() const override { return 6; }
 };
@@ -115,7 +115,8 @@ TEST_F(NamenodeSessionTest, AFreshDatanodeJoinsRecordsAndReports) {
   const auto request = Take<session_action::SendRegister>();
   ASSERT_TRUE(request.has_value());
   EXPECT_FALSE(request->message.cluster.has_value());
-  EXPECT_EQ(request->message.highest_block, BlockId(77));
+  EXPECT_EQ(request->message.seen, (protocol::IdMarks{BlockId(77), GenerationStamp(88)}));
+  EXPECT_EQ(request->message.bound, (protocol::IdMarks{BlockId(770), GenerationStamp(880)}));
   Restart({});
   Register(first_);
   EXPECT_EQ(session_->known().cluster, ClusterId("C"));

@@ -246,6 +246,16 @@ TEST_P(BlockStoreTest, DeletedReplicasWaitInTrashForTheGraceTime) {  // C-15
   EXPECT_TRUE(Read(MakeBlock(1), 20).ok());
 }
 
+TEST_P(BlockStoreTest, TrashDoesNotKeepAVolumeFull) {
+  Put(1, 10);
+  options_.kept_free_bytes = uint64_t{1} << 60;
+  Restart();
+  ASSERT_TRUE(store_->Delete(MakeBlock(1), kStart).ok());
+  EXPECT_EQ(*store_->PurgeTrash(kStart, 10), 1u);
+  EXPECT_TRUE(base_->List(root_ + "/one/trash")->empty());
+  EXPECT_TRUE(base_->List(root_ + "/two/trash")->empty());
+}
+
 TEST_P(BlockStoreTest, DeletingCutsOffALiveWriter) {
   auto writer = Create(MakeBlock(1));
   ASSERT_TRUE(writer->Write(BlockPacket(MakeBlock(1).id, 0, 10)).ok());
@@ -334,8 +344,8 @@ TEST_P(BlockStoreTest, IdentitySurvivesAndIsTheSameOnAllVolumes) {
   EXPECT_EQ(after.cluster, ClusterId("CID-1"));
   EXPECT_EQ(after.highest_epoch, Epoch(4));
   EXPECT_EQ(after.highest_incarnation, "abc");
-  EXPECT_EQ(after.highest_block, MakeBlock(5).id);
-  EXPECT_EQ(after.highest_stamp, GenerationStamp(1001));
+  EXPECT_EQ(after.seen, (protocol::IdMarks{MakeBlock(5).id, GenerationStamp(1001)}));
+  EXPECT_EQ(after.bound, after.seen) << "after a clean stop";
 }
 
 TEST_P(BlockStoreTest, DirectoriesThatAreInUseForeignOrUnmountedAreRefused) {  // C-13, F-080

@@ -22,6 +22,7 @@ struct Promise {
   uint64_t written = 0;  // answered OK: survives a crash of the process
   uint64_t synced = 0;   // hsynced: survives a power loss
   uint64_t sent = 0;
+  bool created = false;
   bool finalize_tried = false;
   bool finalized = false;  // durably
   bool finalized_unsynced = false;
@@ -105,6 +106,11 @@ class Scenario {
       EXPECT_EQ(store_->identity().cluster, ClusterId("CID-1"));
       EXPECT_EQ(store_->identity().highest_epoch, Epoch(3));
     }
+    for (const auto& [n, promise] : promises_) {
+      if (promise.created) {
+        EXPECT_GE(store_->identity().bound.block, MakeBlock(n).id) << "an id that was seen is forgotten";
+      }
+    }
     std::map<uint64_t, protocol::ReportedReplica> found;
     for (const auto& storage : store_->StorageReports()) {
       EXPECT_FALSE(storage.failed);
@@ -171,6 +177,7 @@ class Scenario {
                                                                 .storage = store_->StorageReports()[n % 2].id,
                                                                 .is_copy = is_copy,
                                                                 .expected_bytes = 10000}));
+    promises_[n].created = true;
     return absl::OkStatus();
   }
   absl::Status Write(uint64_t n, uint64_t to) {

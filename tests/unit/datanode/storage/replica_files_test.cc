@@ -62,8 +62,8 @@ TEST(ReplicaFilesTest, VolumeIdentityIsAsInTheGoldenFile) {
                                 .type = protocol::StorageType::kSsd,
                                 .highest_epoch = Epoch(7),
                                 .highest_incarnation = std::string("\x01\xfe", 2),
-                                .highest_block = BlockId(1073741840),
-                                .highest_stamp = GenerationStamp(1002)};
+                                .seen = {BlockId(1073741840), GenerationStamp(1002)},
+                                .bound = {BlockId(1074790416), GenerationStamp(66538)}};
   const std::string golden = Golden("volume_identity.hex");
   EXPECT_EQ(EncodeVolumeIdentity(identity), golden);
   const auto decoded = DecodeVolumeIdentity(golden);

@@ -461,13 +461,12 @@ TEST_F(NamenodeCoreTest, ARegistrationCarriesIdentityKeyAndIntervals) {
 TEST_F(NamenodeCoreTest, IdsSeenOnADatanodeAreNeverHandedOutAgain) {
   Settle();
   protocol::RegisterRequest request = Registering("dn1");
-  request.highest_block = BlockId(kFirstBlockId.value() + 100 * kBlockIdStep);
-  request.highest_stamp = GenerationStamp(5000);
+  request.seen = {BlockId(kFirstBlockId.value() + 100 * kBlockIdStep), GenerationStamp(5000)};
   ASSERT_TRUE(Register(request).ok());
   Tick();
   const protocol::Block block = MustAddBlock(MustCreate("/f")).block;
-  EXPECT_GT(block.id, request.highest_block);
-  EXPECT_GT(block.stamp, request.highest_stamp);
+  EXPECT_GT(block.id, request.seen.block);
+  EXPECT_GT(block.stamp, request.seen.stamp);
   Restart();
   EXPECT_GT(core->queue().counters().next_block, block.id);
 }

@@ -123,7 +123,7 @@ class World {
     protocol::RegisterRequest request{.info = Info(node.name, node.name > "3" ? "/b" : "/a"),
                                       .storages = {Disk(node.storage().value())}};
     request.info.uuid = node.uuid();
-    const auto registration = manager_->Register(request, namespace_, now_);
+    const auto registration = manager_->Register(request, namespace_.counters, now_);
     ASSERT_TRUE(registration.ok()) << Where() << registration.status();
     // What an earlier session ordered is done or dropped before the datanode speaks again.
     if (random_.OneIn(2)) Work(node);

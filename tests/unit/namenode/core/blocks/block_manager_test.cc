@@ -295,6 +295,16 @@ TEST_F(BlockManagerTest, LostDeleteCommandIsRepeated) {
   EXPECT_THAT(Texts(Pass(seconds(70), {"1"})), ElementsAre("1: delete 100"));
 }
 
+TEST_F(BlockManagerTest, DeleteCommandLostWithItsDatanodeIsRepeatedWhenThatIsBack) {
+  Join("1");
+  LeaveSafeMode();
+  Report("1", {BlockId(100), GenerationStamp(1001), 7});
+  EXPECT_THAT(Texts(Pass(seconds(2), {"1"})), ElementsAre("1: delete 100"));
+  EXPECT_THAT(Texts(Pass(seconds(2), {"1"})), IsEmpty());
+  Join("1");  // crashed and came back; its full report still has the replica
+  EXPECT_THAT(Texts(Pass(seconds(2), {"1"})), ElementsAre("1: delete 100"));
+}
+
 TEST_F(BlockManagerTest, OrphansThatNoEventToldOfAreFoundByTheScan) {
   Join("1");
   LeaveSafeMode();
@@ -321,9 +331,8 @@ TEST_F(BlockManagerTest, IdsAndStampsOfTheFutureAreQuarantined) {
 // F-055.
 TEST_F(BlockManagerTest, RestoredNamespaceRaisesItsCountersAndQuarantines) {
   protocol::RegisterRequest request = Registering("1");
-  request.highest_block = BlockId(20'001);
-  request.highest_stamp = GenerationStamp(7'000);
-  const auto registration = manager_->Register(request, namespace_, now_);
+  request.seen = {BlockId(20'001), GenerationStamp(7'000)};
+  const auto registration = manager_->Register(request, namespace_.counters, now_);
   ASSERT_TRUE(registration.ok());
   EXPECT_EQ(registration->raise_next_block, BlockId(20'016));
   EXPECT_EQ(registration->raise_next_stamp, GenerationStamp(7'001));
@@ -339,6 +348,48 @@ TEST_F(BlockManagerTest, RestoredNamespaceRaisesItsCountersAndQuarantines) {
   LeaveSafeMode();
   Report("1", {BlockId(15'000), GenerationStamp(6'000), 7});
   EXPECT_THAT(Texts(Pass(seconds(3), {"1"})), IsEmpty()) << "still quarantined";
+}
+
+// Ids that a datanode reserved before it crashed say nothing about the namespace.
+TEST_F(BlockManagerTest, ACrashOfADatanodeRaisesAndQuarantinesNothing) {
+  namespace_.counters.next_block = BlockId(10'000);
+  namespace_.counters.next_stamp = GenerationStamp(2'000);
+  protocol::RegisterRequest request = Registering("1");
+  request.seen = {BlockId(9'984), GenerationStamp(1'999)};
+  request.bound = {BlockId(1'058'560), GenerationStamp(67'535)};
+  const auto registration = manager_->Register(request, namespace_.counters, now_);
+  ASSERT_TRUE(registration.ok()) << registration.status();
+  EXPECT_FALSE(registration->raise_next_block.has_value());
+  EXPECT_FALSE(registration->raise_next_stamp.has_value());
+  EXPECT_THAT(manager_->TakeNotices(), IsEmpty());
+}
+
+// When it has seen one id too many, what it may have seen beyond that counts as well.
+TEST_F(BlockManagerTest, RestoredNamespaceJumpsOverAllThatADatanodeMayHaveSeen) {
+  protocol::RegisterRequest request = Registering("1");
+  request.seen = {BlockId(20'000), GenerationStamp(7'000)};
+  request.bound = {BlockId(1'068'560), GenerationStamp(72'536)};
+  const auto registration = manager_->Register(request, namespace_.counters, now_);
+  ASSERT_TRUE(registration.ok()) << registration.status();
+  EXPECT_EQ(registration->raise_next_block, BlockId(1'068'576));
+  EXPECT_EQ(registration->raise_next_stamp, GenerationStamp(72'537));
+}
+
+TEST_F(BlockManagerTest, ANamespaceMayBeRestoredAnyNumberOfTimes) {
+  protocol::RegisterRequest request = Registering("1");
+  for (size_t restore = 0; restore < 2 * Quarantine::kMaxRanges; ++restore) {
+    request.seen.block = BlockId(namespace_.counters.next_block.value() + 1600);
+    const auto registration = manager_->Register(request, namespace_.counters, now_);
+    ASSERT_TRUE(registration.ok()) << "restore " << restore << ": " << registration.status();
+    // Then some blocks are handed out.
+    namespace_.counters.next_block = BlockId(registration->raise_next_block->value() + 16 * (1 + restore % 7));
+    manager_->TakeNotices();
+  }
+  LeaveSafeMode();
+  datanodes_["1"].session = manager_->Register(Registering("1"), namespace_.counters, now_)->reply.session;
+  const BlockId skipped(namespace_.counters.next_block.value() - 16 * 10);
+  Report("1", {skipped, GenerationStamp(1001), 7});
+  EXPECT_EQ(manager_->quarantine_sightings(), 1u);
 }
 
 // F-140.

@@ -258,7 +258,7 @@ TEST_F(BlockReplicationTest, SentencedReplicaNeverCountsAgainByItself) {
 TEST_F(BlockReplicationTest, SecondReplicaOnTheSameDatanodeIsDeletedAndCountsOnce) {
   protocol::RegisterRequest two_disks = Registering("1");
   two_disks.storages.push_back(Disk("disk-b"));
-  const auto registration = manager_->Register(two_disks, namespace_, now_);
+  const auto registration = manager_->Register(two_disks, namespace_.counters, now_);
   ASSERT_TRUE(registration.ok());
   datanodes_["1"].session = registration->reply.session;
   const Block block = AddBlock(100, 1);
@@ -284,7 +284,7 @@ TEST_F(BlockReplicationTest, WipedDatanodesReplicasAreDroppedAtOnce) {
   protocol::RegisterRequest wiped = Registering("2");
   wiped.info.uuid = DatanodeUuid("uuid-new");
   wiped.storages[0].id = StorageId("disk-new");
-  ASSERT_TRUE(manager_->Register(wiped, namespace_, now_).ok());
+  ASSERT_TRUE(manager_->Register(wiped, namespace_.counters, now_).ok());
   EXPECT_EQ(manager_->ConfirmedReplicas(block), 1);
   EXPECT_THAT(Located(block), ElementsAre("1"));
   EXPECT_THAT(Texts(Pass(seconds(3), {"1", "3"})), ElementsAre(HasSubstr("1: copy 100 ->")));

@@ -126,7 +126,7 @@ class BlocksFixture : public ::testing::Test {
 
   // Registers (again) and reports nothing yet.
   FakeDatanode& Register(const std::string& name, const std::string& rack = "/a") {
-    absl::StatusOr<Registration> registration = manager_->Register(Registering(name, rack), namespace_, now_);
+    absl::StatusOr<Registration> registration = manager_->Register(Registering(name, rack), namespace_.counters, now_);
     EXPECT_TRUE(registration.ok()) << registration.status();
     FakeDatanode& datanode = datanodes_[name];
     datanode.rack = rack;

@@ -208,7 +208,7 @@ TEST_F(PlacementPolicyTest, ErrorListsEveryDatanodeAndWhy) {
       {.datanode = DatanodeUuid("uuid-5"), .session = sessions_["5"], .at = now_, .storages = {failed}});
   const std::string text =
       Refusal({.wanted = 3, .block_bytes = 100, .existing = Uuids({"4"}), .excluded = Uuids({"2"})});
-  EXPECT_THAT(text, ::testing::StartsWith("could only be written to 0 of the 1 minReplication nodes. There are 4 "
+  EXPECT_THAT(text, ::testing::StartsWith("There are 4 "
                                           "datanode(s) running and 1 node(s) are excluded in this operation."));
   EXPECT_THAT(text, HasSubstr("uuid-1 (10.0.0.1:7066): dead"));
   EXPECT_THAT(text, HasSubstr("uuid-2 (10.0.0.2:7066): excluded by the client"));
@@ -219,7 +219,7 @@ TEST_F(PlacementPolicyTest, ErrorListsEveryDatanodeAndWhy) {
 
 TEST_F(PlacementPolicyTest, ErrorOfAnEmptyClusterSaysSo) {
   EXPECT_EQ(Refusal({.wanted = 1}),
-            "could only be written to 0 of the 1 minReplication nodes. There are 0 datanode(s) running and no node(s) "
+            "There are 0 datanode(s) running and no node(s) "
             "are excluded in this operation. No datanode has ever registered; start one and point it at this "
             "namenode.");
 }
