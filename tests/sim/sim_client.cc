@@ -1,21 +1,9 @@
 #include "tests/sim/sim_client.h"
 
-#include <deque>
-
 #include "common/check.h"
-#include "common/error.h"
+#include "tests/sim/sim_client_process.h"
 
 namespace dolmen::sim {
-
-using client::CallKind;
-using client::CallTracker;
-using client::FileOpener;
-using client::FileReader;
-using client::FileWriter;
-namespace read_action = client::read_action;
-namespace read_event = client::read_event;
-namespace write_action = client::write_action;
-namespace write_event = client::write_event;
 
 char ContentAt(uint64_t inode, uint64_t offset) {
   uint64_t x = inode * 0x9E3779B97F4A7C15ull + offset / 8;
@@ -28,593 +16,6 @@ std::string Content(uint64_t inode, uint64_t offset, size_t size) {
   for (size_t i = 0; i < size; ++i) out[i] = ContentAt(inode, offset + i);
   return out;
 }
-
-// Everything of one life of the client.
-struct SimClient::Process {
-  explicit Process(SimClient* owner)
-      : owner(*owner),
-        tracker(owner->random_.Bytes(16), TrackerOptions(), owner->random_.Fork()),
-        lease({.soft_limit = std::chrono::seconds(10), .hard_limit = std::chrono::seconds(40)}) {}
-
-  static CallTracker::Options TrackerOptions() {
-    CallTracker::Options options;
-    options.server = "namenode:7020";
-    options.retry.call_timeout = std::chrono::seconds(120);
-    options.retry.connect_timeout = std::chrono::seconds(120);
-    options.retry.attempt_timeout = std::chrono::seconds(2);
-    return options;
-  }
-
-  // ---- calls ---------------------------------------------------------------------------------------------------
-  template <typename Reply>
-  struct Call {
-    std::function<void(uint64_t call, uint64_t attempt, const protocol::CallId& id)> send;
-    std::function<void(absl::StatusOr<Reply>)> done;
-    uint64_t attempt = 0;
-  };
-  using MutationDone = std::function<void(namenode::Answer)>;
-  using QueryDone = std::function<void(absl::StatusOr<protocol::QueryReply>)>;
-
-  template <typename Reply>
-  std::map<uint64_t, Call<Reply>>& calls() {
-    if constexpr (std::is_same_v<Reply, protocol::MutationReply>) {
-      return mutations;
-    } else {
-      return queries;
-    }
-  }
-  void Mutate(protocol::Mutation request, const std::string& what, MutationDone done) {
-    const uint64_t life = owner.processes_;
-    SimClient& client = owner;
-    Begin<protocol::MutationReply>(
-        CallKind::kMutation, what,
-        [&client, life, request = std::move(request)](uint64_t call, uint64_t attempt, const protocol::CallId& id) {
-          namenode::ClientMutation operation{
-              {.user = "root", .is_superuser = true, .host = client.Host()}, id, request};
-          client.network_.Send(client.node_, client.namenode_->node(), [&client, life, call, attempt, operation] {
-            client.namenode_->OnMutation(operation, [&client, life, call, attempt](namenode::Answer answer) {
-              client.network_.Send(client.namenode_->node(), client.node_, [&client, life, call, attempt, answer] {
-                if (client.processes_ == life && client.running())
-                  client.process_->OnAnswer<protocol::MutationReply>(call, attempt, answer);
-              });
-            });
-          });
-        },
-        std::move(done));
-  }
-  void Ask(protocol::Query request, const std::string& what, QueryDone done) {
-    const uint64_t life = owner.processes_;
-    SimClient& client = owner;
-    Begin<protocol::QueryReply>(
-        CallKind::kQuery, what,
-        [&client, life, request = std::move(request)](uint64_t call, uint64_t attempt, const protocol::CallId&) {
-          client.network_.Send(client.node_, client.namenode_->node(), [&client, life, call, attempt, request] {
-            namenode::Caller caller{.user = "root", .is_superuser = true, .host = client.Host()};
-            client.namenode_->OnQuery(
-                caller, request, [&client, life, call, attempt](const absl::StatusOr<protocol::QueryReply>& reply) {
-                  client.network_.Send(client.namenode_->node(), client.node_, [&client, life, call, attempt, reply] {
-                    if (client.processes_ == life && client.running())
-                      client.process_->OnAnswer<protocol::QueryReply>(call, attempt, reply);
-                  });
-                });
-          });
-        },
-        std::move(done));
-  }
-  template <typename Reply, typename Send, typename Done>
-  void Begin(CallKind kind, const std::string& what, Send send, Done done) {
-    absl::StatusOr<uint64_t> call = tracker.Begin(kind, what, owner.events_.now());
-    if (!call.ok()) return done(call.status());
-    calls<Reply>()[*call] = {std::move(send), std::move(done)};
-    Attempt<Reply>(*call);
-  }
-  template <typename Reply>
-  void Attempt(uint64_t call) {
-    Call<Reply>& entry = calls<Reply>().at(call);
-    const uint64_t attempt = ++entry.attempt;
-    const CallTracker::Attempt started = tracker.StartAttempt(call, owner.events_.now());
-    At(started.deadline, [this, call, attempt] {
-      OnAnswer<Reply>(call, attempt, MakeError(absl::StatusCode::kDeadlineExceeded, ErrorReason::kNone, "no answer"));
-    });
-    entry.send(call, attempt, started.id);
-  }
-  template <typename Reply>
-  void OnAnswer(uint64_t call, uint64_t attempt, absl::StatusOr<Reply> reply) {
-    auto found = calls<Reply>().find(call);
-    if (found == calls<Reply>().end() || found->second.attempt != attempt) return;
-    if (!reply.ok()) {
-      CallTracker::Verdict verdict = tracker.OnFailure(call, reply.status(), owner.events_.now());
-      if (verdict.retry) {
-        ++found->second.attempt;  // the answer of the old attempt no longer counts
-        const uint64_t expected = found->second.attempt;
-        At(verdict.retry_at, [this, call, expected] {
-          auto waiting = calls<Reply>().find(call);
-          if (waiting != calls<Reply>().end() && waiting->second.attempt == expected) Attempt<Reply>(call);
-        });
-        return;
-      }
-      reply = verdict.status;
-    } else {
-      tracker.OnAnswer(call);
-    }
-    auto done = std::move(found->second.done);
-    calls<Reply>().erase(found);
-    done(std::move(reply));
-  }
-  // An event of this life only.
-  void At(MonotonicTime at, std::function<void()> run) {
-    SimClient& client = owner;
-    const uint64_t life = owner.processes_;
-    owner.events_.At(at, [&client, life, run = std::move(run)] {
-      if (client.processes_ == life && client.running()) run();
-    });
-  }
-
-  // ---- writing -------------------------------------------------------------------------------------------------
-  struct WriteJob {
-    uint64_t id = 0;
-    uint64_t inode = 0;
-    std::string path;
-    uint64_t total = 0;
-    uint64_t taken = 0;
-    uint64_t flush_at = UINT64_MAX;
-    bool close_sent = false;
-    std::unique_ptr<FileWriter> writer;
-    std::unique_ptr<client::PacketBuilder> builder;
-    std::deque<client::BuiltPacket> built;
-    std::map<uint64_t, std::shared_ptr<WriteConnection>> streams;
-    std::map<uint64_t, uint64_t> flush_lengths;  // operation -> length
-    uint64_t next_operation = 2;                 // 1 is the close
-    uint64_t wake = 0;
-    bool ended = false;
-  };
-
-  void StartWrite(const std::string& path, bool overwrite, bool create_parents, uint64_t size, bool with_flush) {
-    protocol::CreateRequest request;
-    request.path = path;
-    request.overwrite = overwrite;
-    request.create_parents = create_parents;
-    request.block_bytes = owner.workload_.block_bytes;
-    request.holder = owner.holder_;
-    Mutate(request, "create " + path, [this, path, size, with_flush](namenode::Answer answer) {
-      if (!answer.ok()) return Ended("create", answer.status());
-      const auto& status = std::get<protocol::CreateReply>(*answer).status;
-      auto job = std::make_unique<WriteJob>();
-      job->id = ++next_job;
-      job->inode = status.inode.value();
-      job->path = path;
-      job->total = size;
-      if (with_flush) job->flush_at = owner.random_.Uniform(size + 1);
-      client::WriterSettings settings;
-      settings.window_packets = owner.workload_.window_packets;
-      settings.setup_timeout = std::chrono::seconds(3);
-      settings.ack_timeout = std::chrono::seconds(4);
-      settings.per_hop_extension = std::chrono::seconds(1);
-      job->writer = std::make_unique<FileWriter>(
-          client::WriterFile{path, status.inode, owner.holder_, owner.workload_.block_bytes, true}, settings,
-          owner.random_.Fork());
-      job->builder =
-          std::make_unique<client::PacketBuilder>(owner.workload_.block_bytes, owner.workload_.packet_bytes, &memory);
-      lease.FileOpened(owner.events_.now());
-      const uint64_t id = job->id;
-      jobs[id] = std::move(job);
-      FeedWriter(id);
-    });
-  }
-  void FeedWriter(uint64_t id) {
-    if (feeding) return;  // further up the stack
-    feeding = true;
-    FeedWhileThereIsRoom(id);
-    feeding = false;
-  }
-  void FeedWhileThereIsRoom(uint64_t id) {
-    while (true) {
-      auto found = jobs.find(id);
-      if (found == jobs.end() || found->second->ended) return;
-      WriteJob& job = *found->second;
-      if (!job.built.empty()) {
-        if (!job.writer->HasRoom()) return;
-        client::BuiltPacket packet = std::move(job.built.front());
-        job.built.pop_front();
-        StepWriter(id, write_event::AddPacket{std::move(packet)});
-        continue;
-      }
-      if (job.taken == job.flush_at) {
-        job.flush_at = UINT64_MAX;
-        if (auto packet = job.builder->Flush(owner.random_.OneIn(2))) job.built.push_back(*std::move(packet));
-        while (!job.built.empty() && job.writer->HasRoom()) {
-          client::BuiltPacket packet = std::move(job.built.front());
-          job.built.pop_front();
-          StepWriter(id, write_event::AddPacket{std::move(packet)});
-          if (!jobs.contains(id)) return;
-        }
-        if (!job.built.empty()) {
-          job.flush_at = job.taken;  // no room yet: again when there is
-          return;
-        }
-        const uint64_t operation = job.next_operation++;
-        job.flush_lengths[operation] = job.taken;
-        StepWriter(id, write_event::Flush{operation});
-        continue;
-      }
-      if (job.taken < job.total) {
-        const uint64_t until = std::min(job.total, std::max(job.taken + 1, std::min(job.flush_at, job.total)));
-        const std::string bytes =
-            Content(job.inode, job.taken, std::min<uint64_t>(until - job.taken, 1 + owner.random_.Uniform(5000)));
-        std::string_view rest = bytes;
-        while (!rest.empty())
-          if (auto packet = job.builder->Append(&rest)) job.built.push_back(*std::move(packet));
-        job.taken += bytes.size();
-        continue;
-      }
-      if (job.close_sent) return;
-      job.close_sent = true;
-      if (auto packet = job.builder->Finish()) {
-        // The last packet may have to wait for room: close is asked for after it.
-        job.built.push_back(*std::move(packet));
-        job.close_sent = false;
-        job.total = 0;
-        job.taken = 0;
-        continue;
-      }
-      StepWriter(id, write_event::Close{1});
-    }
-  }
-  void StepWriter(uint64_t id, client::WriteEvent event) {
-    auto found = jobs.find(id);
-    if (found == jobs.end()) return;
-    for (client::WriteAction& action : found->second->writer->Step(std::move(event), owner.events_.now())) {
-      if (!jobs.contains(id)) return;
-      std::visit([&](auto& one) { Do(id, one); }, action);
-    }
-    if (auto again = jobs.find(id); again != jobs.end()) {
-      WriteJob& job = *again->second;
-      if (!job.writer->status().ok() && !job.ended) return EndWrite(id, job.writer->status());
-      FeedWriter(id);
-    }
-  }
-  void Do(uint64_t id, write_action::CallNamenode& action) {
-    const uint64_t tag = action.tag;
-    Mutate(std::move(action.request), "write " + jobs.at(id)->path, [this, id, tag](namenode::Answer answer) {
-      StepWriter(id, write_event::NamenodeAnswer{tag, std::move(answer)});
-    });
-  }
-  void Do(uint64_t id, write_action::OpenStream& action) {
-    SimDatanode* datanode = owner.Find(action.target);
-    const uint64_t stream = action.stream;
-    auto connection = std::make_shared<WriteConnection>(&owner.events_, &owner.network_, owner.node_, datanode->node());
-    const uint64_t life = owner.processes_;
-    SimClient& client = owner;
-    connection->on_backward = [&client, life, id, stream](protocol::Ack ack) {
-      if (client.processes_ == life && client.running())
-        client.process_->StepWriter(id, write_event::AckArrived{stream, std::move(ack)});
-    };
-    connection->on_ended = [&client, life, id, stream](const absl::Status& status) {
-      if (client.processes_ == life && client.running())
-        client.process_->StepWriter(id, write_event::StreamEnded{stream, status});
-    };
-    jobs.at(id)->streams[stream] = connection;
-    owner.connections_.push_back([weak = std::weak_ptr<WriteConnection>(connection)] {
-      if (auto one = weak.lock()) one->Break();
-    });
-    connection->Open([datanode, connection] { datanode->AcceptWrite(connection); });
-    connection->SendForward(WriteFrame(action.setup));
-  }
-  void Do(uint64_t id, write_action::SendPacket& action) {
-    auto found = jobs.at(id)->streams.find(action.stream);
-    if (found != jobs.at(id)->streams.end()) found->second->SendForward(WriteFrame(std::move(action.packet)));
-  }
-  void Do(uint64_t id, write_action::CloseStream& action) {
-    auto found = jobs.at(id)->streams.find(action.stream);
-    if (found == jobs.at(id)->streams.end()) return;
-    found->second->CloseByOpener();
-    jobs.at(id)->streams.erase(found);
-  }
-  void Do(uint64_t id, write_action::WakeAt& action) {
-    const uint64_t wake = ++jobs.at(id)->wake;
-    At(action.at, [this, id, wake] {
-      auto found = jobs.find(id);
-      if (found != jobs.end() && found->second->wake == wake) StepWriter(id, write_event::Tick{});
-    });
-  }
-  void Do(uint64_t id, write_action::OperationDone& action) {
-    WriteJob& job = *jobs.at(id);
-    if (action.operation == 1) return EndWrite(id, action.status);
-    if (action.status.ok()) owner.observer_->Acknowledged(job.inode, job.flush_lengths[action.operation], false);
-  }
-  void EndWrite(uint64_t id, const absl::Status& status) {
-    WriteJob& job = *jobs.at(id);
-    job.ended = true;
-    if (status.ok()) {
-      owner.observer_->Acknowledged(job.inode, job.writer->final_status().length, true);
-    } else {
-      owner.observer_->GaveUp(job.inode);
-    }
-    lease.FileClosed();
-    for (auto& [stream, connection] : job.streams) connection->CloseByOpener();
-    At(owner.events_.now(), [this, id] { jobs.erase(id); });
-    Ended("write", status);
-  }
-
-  // ---- reading -------------------------------------------------------------------------------------------------
-  struct ReadJob {
-    std::string path;
-    MonotonicTime started;
-    uint64_t inode = 0;
-    uint64_t length = 0;
-    uint64_t got = 0;
-    std::string problem;
-    std::unique_ptr<FileOpener> opener;
-    std::unique_ptr<FileReader> reader;
-    struct Stream {
-      std::shared_ptr<ReadConnection> connection;
-      std::deque<protocol::ReadChunk> arrived;
-      std::optional<absl::Status> ended;
-      bool wanted = false;
-    };
-    std::map<uint64_t, Stream> streams;
-    uint64_t wake = 0;
-  };
-  static client::ReaderSettings ReadSettings() {
-    client::ReaderSettings settings;
-    settings.stream_timeout = std::chrono::seconds(3);
-    settings.refresh_wait = std::chrono::milliseconds(500);
-    settings.visible_length_wait = std::chrono::seconds(1);
-    return settings;
-  }
-  void StartRead(const std::string& path) {
-    const uint64_t id = ++next_job;
-    auto job = std::make_unique<ReadJob>();
-    job->path = path;
-    job->started = owner.events_.now();
-    job->opener = std::make_unique<FileOpener>(path, ReadSettings(), owner.random_.Fork());
-    FileOpener* opener = job->opener.get();
-    reads[id] = std::move(job);
-    Run(id, opener->Start(owner.events_.now()));
-  }
-  // Actions of the opener or the reader.
-  void Run(uint64_t id, std::vector<client::ReadAction> actions) {
-    for (client::ReadAction& action : actions) {
-      if (!reads.contains(id)) return;
-      std::visit([&](auto& one) { Do(id, one); }, action);
-    }
-    auto found = reads.find(id);
-    if (found == reads.end() || found->second->reader != nullptr || !found->second->opener->result().has_value())
-      return;
-    ReadJob& job = *found->second;
-    const absl::StatusOr<client::OpenedFile>& opened = *job.opener->result();
-    if (!opened.ok()) return EndRead(id, opened.status());
-    job.inode = opened->status.inode.value();
-    job.length = opened->length;
-    job.reader = std::make_unique<FileReader>(*opened, owner.holder_, ReadSettings(), owner.random_.Fork());
-    Run(id, job.reader->Step(read_event::Read{1, 0, job.length}, owner.events_.now()));
-  }
-  void StepReader(uint64_t id, client::ReadEvent event) {
-    auto found = reads.find(id);
-    if (found == reads.end()) return;
-    ReadJob& job = *found->second;
-    if (job.reader != nullptr) return Run(id, job.reader->Step(std::move(event), owner.events_.now()));
-    if (auto* answer = std::get_if<read_event::NamenodeAnswer>(&event))
-      return Run(id, job.opener->OnNamenodeAnswer(std::move(*answer), owner.events_.now()));
-    if (std::holds_alternative<read_event::Tick>(event)) Run(id, job.opener->OnTick(owner.events_.now()));
-  }
-  void OnVisibleLength(uint64_t id, const read_event::VisibleLengthAnswer& answer) {
-    auto found = reads.find(id);
-    if (found != reads.end() && found->second->reader == nullptr)
-      Run(id, found->second->opener->OnVisibleLength(answer, owner.events_.now()));
-  }
-  void Do(uint64_t id, read_action::CallNamenode& action) {
-    const uint64_t tag = action.tag;
-    Ask(std::move(action.request), "read " + reads.at(id)->path,
-        [this, id, tag](absl::StatusOr<protocol::QueryReply> reply) {
-          StepReader(id, read_event::NamenodeAnswer{tag, std::move(reply)});
-        });
-  }
-  void Do(uint64_t id, read_action::AskVisibleLength& action) {
-    SimDatanode* datanode = owner.Find(action.target);
-    SimClient& client = owner;
-    const uint64_t life = owner.processes_;
-    const auto answer = [&client, life, id, tag = action.tag](absl::StatusOr<protocol::VisibleLengthReply> reply) {
-      if (client.processes_ == life && client.running())
-        client.process_->OnVisibleLength(id, read_event::VisibleLengthAnswer{tag, std::move(reply)});
-    };
-    owner.network_.Send(owner.node_, datanode->node(), [&client, datanode, answer, request = action.request] {
-      if (!datanode->running()) return;
-      auto reply = datanode->VisibleLength(request);
-      client.network_.Send(datanode->node(), client.node_, [answer, reply] { answer(reply); });
-    });
-    At(owner.events_.now() + std::chrono::seconds(2),
-       [answer] { answer(MakeError(absl::StatusCode::kDeadlineExceeded, ErrorReason::kNone, "no answer")); });
-  }
-  void Do(uint64_t id, read_action::OpenStream& action) {
-    SimDatanode* datanode = owner.Find(action.target);
-    const uint64_t stream = action.stream;
-    auto connection = std::make_shared<ReadConnection>(&owner.events_, &owner.network_, owner.node_, datanode->node());
-    const uint64_t life = owner.processes_;
-    SimClient& client = owner;
-    connection->on_backward = [&client, life, id, stream](protocol::ReadChunk chunk) {
-      if (client.processes_ != life || !client.running()) return;
-      auto found = client.process_->reads.find(id);
-      if (found == client.process_->reads.end() || !found->second->streams.contains(stream)) return;
-      found->second->streams[stream].arrived.push_back(std::move(chunk));
-      client.process_->PumpStream(id, stream);
-    };
-    connection->on_ended = [&client, life, id, stream](const absl::Status& status) {
-      if (client.processes_ != life || !client.running()) return;
-      auto found = client.process_->reads.find(id);
-      if (found == client.process_->reads.end() || !found->second->streams.contains(stream)) return;
-      found->second->streams[stream].ended = status;
-      client.process_->PumpStream(id, stream);
-    };
-    reads.at(id)->streams[stream].connection = connection;
-    owner.connections_.push_back([weak = std::weak_ptr<ReadConnection>(connection)] {
-      if (auto one = weak.lock()) one->Break();
-    });
-    connection->Open([datanode, connection, request = action.request] { datanode->AcceptRead(connection, request); });
-  }
-  void PumpStream(uint64_t id, uint64_t stream) {
-    ReadJob::Stream& one = reads.at(id)->streams.at(stream);
-    if (!one.wanted) return;
-    if (!one.arrived.empty()) {
-      one.wanted = false;
-      protocol::ReadChunk chunk = std::move(one.arrived.front());
-      one.arrived.pop_front();
-      return StepReader(id, read_event::ChunkArrived{stream, std::move(chunk)});
-    }
-    if (one.ended.has_value()) {
-      one.wanted = false;
-      StepReader(id, read_event::StreamEnded{stream, *one.ended});
-    }
-  }
-  void Do(uint64_t id, read_action::Receive& action) {
-    auto found = reads.at(id)->streams.find(action.stream);
-    if (found == reads.at(id)->streams.end()) return;
-    found->second.wanted = true;
-    At(owner.events_.now(), [this, id, stream = action.stream] {
-      if (reads.contains(id) && reads.at(id)->streams.contains(stream)) PumpStream(id, stream);
-    });
-  }
-  void Do(uint64_t id, read_action::CloseStream& action) {
-    auto found = reads.at(id)->streams.find(action.stream);
-    if (found == reads.at(id)->streams.end()) return;
-    found->second.connection->CloseByOpener();
-    reads.at(id)->streams.erase(found);
-  }
-  void Do(uint64_t id, read_action::Deliver& action) {
-    ReadJob& job = *reads.at(id);
-    for (absl::string_view piece : action.bytes.Chunks()) {
-      for (char c : piece) {
-        if (c != ContentAt(job.inode, job.got) && job.problem.empty())
-          job.problem = "byte " + std::to_string(job.got) + " is wrong";
-        ++job.got;
-      }
-    }
-  }
-  void Do(uint64_t id, read_action::OperationDone& action) { EndRead(id, action.status); }
-  void Do(uint64_t id, read_action::WakeAt& action) {
-    const uint64_t wake = ++reads.at(id)->wake;
-    At(action.at, [this, id, wake] {
-      auto found = reads.find(id);
-      if (found != reads.end() && found->second->wake == wake) StepReader(id, read_event::Tick{});
-    });
-  }
-  void EndRead(uint64_t id, const absl::Status& status) {
-    ReadJob& job = *reads.at(id);
-    if (status.ok() && job.got != job.length && job.problem.empty()) job.problem = "the read ended early";
-    owner.observer_->ReadDone(job.inode, job.path, job.length, job.started, status, job.problem);
-    for (auto& [stream, one] : job.streams) one.connection->CloseByOpener();
-    job.streams.clear();
-    ++job.wake;
-    doomed_reads.push_back(std::move(reads.at(id)));
-    reads.erase(id);
-    At(owner.events_.now(), [this] { doomed_reads.clear(); });
-    Ended("read", status);
-  }
-
-  // ---- workload ------------------------------------------------------------------------------------------------
-  std::string RandomDirectory() {
-    static constexpr const char* kDirectories[] = {"/", "/a", "/b", "/a/c", "/b/d"};
-    return kDirectories[owner.random_.Uniform(5)];
-  }
-  std::string RandomPath() {
-    const std::string directory = RandomDirectory();
-    return (directory == "/" ? "/" : directory + "/") + "f" + std::to_string(owner.random_.Uniform(8));
-  }
-  void NextOperation() {
-    if (owner.stopping_) return;
-    ++owner.operations_;
-    ++running;
-    Random& random = owner.random_;
-    const auto simple = [this](const std::string& kind) {
-      return [this, kind](const namenode::Answer& answer) { Ended(kind, answer.status()); };
-    };
-    switch (random.Uniform(20)) {
-      case 0:
-      case 1:
-        return Mutate(protocol::MkdirsRequest{RandomDirectory(), 0755, !random.OneIn(4)}, "mkdirs", simple("mkdirs"));
-      case 2:
-      case 3:
-      case 4: {
-        protocol::RenameRequest request{random.OneIn(3) ? RandomDirectory() : RandomPath(),
-                                        random.OneIn(3) ? RandomDirectory() : RandomPath(),
-                                        static_cast<protocol::RenameKind>(1 + random.Uniform(3))};
-        return Mutate(request, "rename", simple("rename"));
-      }
-      case 5:
-      case 6:
-        return Mutate(protocol::DeleteRequest{random.OneIn(8) ? RandomDirectory() : RandomPath(), random.OneIn(2)},
-                      "delete", simple("delete"));
-      case 7:
-        return Ask(protocol::GetListingRequest{RandomDirectory(), "", 1000}, "list",
-                   [this](const absl::StatusOr<protocol::QueryReply>& reply) { Ended("list", reply.status()); });
-      case 8:
-        return Ask(protocol::GetFileInfoRequest{RandomPath()}, "stat",
-                   [this](const absl::StatusOr<protocol::QueryReply>& reply) { Ended("stat", reply.status()); });
-      case 9:
-      case 10:
-      case 11:
-      case 12:
-        return StartRead(RandomPath());
-      default: {
-        const uint64_t sizes[] = {0,
-                                  1,
-                                  511,
-                                  512,
-                                  513,
-                                  owner.workload_.block_bytes,
-                                  owner.workload_.block_bytes + 1,
-                                  random.Uniform(owner.workload_.max_file_bytes)};
-        return StartWrite(RandomPath(), random.OneIn(2), !random.OneIn(8), sizes[random.Uniform(8)], random.OneIn(3));
-      }
-    }
-  }
-  void Ended(const std::string& kind, const absl::Status& status) {
-    owner.observer_->OperationDone(kind, status);
-    if (running > 0) --running;
-    if (extra > 0) {
-      --extra;
-      return;
-    }
-    ScheduleNext();
-  }
-  void ScheduleNext() {
-    if (owner.stopping_) return;
-    const auto pause = Duration(owner.random_.Uniform(2 * owner.workload_.think_time.count()));
-    At(owner.events_.now() + pause, [this] { NextOperation(); });
-  }
-  void ScheduleLease() {
-    At(owner.events_.now() + std::chrono::milliseconds(500), [this] {
-      const MonotonicTime now = owner.events_.now();
-      if (auto at = lease.NextRenewal(); at.has_value() && *at <= now) {
-        lease.OnSent(now);
-        Ask(protocol::RenewLeaseRequest{owner.holder_}, "renew lease",
-            [this](const absl::StatusOr<protocol::QueryReply>& reply) {
-              lease.OnAnswer(reply.status(), owner.events_.now());
-            });
-      }
-      if (absl::Status lost = lease.Verdict(now); !lost.ok()) {
-        std::vector<uint64_t> ids;
-        for (auto& [id, job] : jobs) ids.push_back(id);
-        for (uint64_t id : ids) StepWriter(id, write_event::LeaseLost{lost});
-      }
-      ScheduleLease();
-    });
-  }
-
-  SimClient& owner;
-  CallTracker tracker;
-  client::LeaseRenewal lease;
-  client::HeapPacketMemory memory;
-  std::map<uint64_t, Call<protocol::MutationReply>> mutations;
-  std::map<uint64_t, Call<protocol::QueryReply>> queries;
-  std::map<uint64_t, std::unique_ptr<WriteJob>> jobs;
-  std::map<uint64_t, std::unique_ptr<ReadJob>> reads;
-  std::vector<std::unique_ptr<ReadJob>> doomed_reads;
-  uint64_t next_job = 0;
-  uint64_t running = 0;
-  uint64_t extra = 0;  // operations asked for by the test: no successor
-  bool feeding = false;
-};
 
 SimClient::SimClient(EventQueue* events, Network* network, NodeId node, SimNamenode* namenode,
                      const DatanodeDirectory* datanodes, WorkloadSettings workload, uint64_t seed,
@@ -677,5 +78,82 @@ SimDatanode* SimClient::Find(const protocol::ReplicaLocation& location) const {
 }
 
 const std::string& SimClient::holder() const { return holder_; }
+
+// ---- workload -----------------------------------------------------------------------------------------------------
+
+std::string SimClient::Process::RandomDirectory() {
+  static constexpr const char* kDirectories[] = {"/", "/a", "/b", "/a/c", "/b/d"};
+  return kDirectories[owner.random_.Uniform(5)];
+}
+
+std::string SimClient::Process::RandomPath() {
+  const std::string directory = RandomDirectory();
+  return (directory == "/" ? "/" : directory + "/") + "f" + std::to_string(owner.random_.Uniform(8));
+}
+
+void SimClient::Process::NextOperation() {
+  if (owner.stopping_) return;
+  ++owner.operations_;
+  ++running;
+  Random& random = owner.random_;
+  const auto simple = [this](const std::string& kind) {
+    return [this, kind](const namenode::Answer& answer) { Ended(kind, answer.status()); };
+  };
+  switch (random.Uniform(20)) {
+    case 0:
+    case 1:
+      return Mutate(protocol::MkdirsRequest{RandomDirectory(), 0755, !random.OneIn(4)}, "mkdirs", simple("mkdirs"));
+    case 2:
+    case 3:
+    case 4: {
+      protocol::RenameRequest request{random.OneIn(3) ? RandomDirectory() : RandomPath(),
+                                      random.OneIn(3) ? RandomDirectory() : RandomPath(),
+                                      static_cast<protocol::RenameKind>(1 + random.Uniform(3))};
+      return Mutate(request, "rename", simple("rename"));
+    }
+    case 5:
+    case 6:
+      return Mutate(protocol::DeleteRequest{random.OneIn(8) ? RandomDirectory() : RandomPath(), random.OneIn(2)},
+                    "delete", simple("delete"));
+    case 7:
+      return Ask(protocol::GetListingRequest{RandomDirectory(), "", 1000}, "list",
+                 [this](const absl::StatusOr<protocol::QueryReply>& reply) { Ended("list", reply.status()); });
+    case 8:
+      return Ask(protocol::GetFileInfoRequest{RandomPath()}, "stat",
+                 [this](const absl::StatusOr<protocol::QueryReply>& reply) { Ended("stat", reply.status()); });
+    case 9:
+    case 10:
+    case 11:
+    case 12:
+      return StartRead(RandomPath());
+    default: {
+      const uint64_t sizes[] = {0,
+                                1,
+                                511,
+                                512,
+                                513,
+                                owner.workload_.block_bytes,
+                                owner.workload_.block_bytes + 1,
+                                random.Uniform(owner.workload_.max_file_bytes)};
+      return StartWrite(RandomPath(), random.OneIn(2), !random.OneIn(8), sizes[random.Uniform(8)], random.OneIn(3));
+    }
+  }
+}
+
+void SimClient::Process::Ended(const std::string& kind, const absl::Status& status) {
+  owner.observer_->OperationDone(kind, status);
+  if (running > 0) --running;
+  if (extra > 0) {
+    --extra;
+    return;
+  }
+  ScheduleNext();
+}
+
+void SimClient::Process::ScheduleNext() {
+  if (owner.stopping_) return;
+  const auto pause = Duration(owner.random_.Uniform(2 * owner.workload_.think_time.count()));
+  At(owner.events_.now() + pause, [this] { NextOperation(); });
+}
 
 }  // namespace dolmen::sim

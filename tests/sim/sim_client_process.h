@@ -1,0 +1,144 @@
+// One life of a simulated client: its calls, writers, readers and lease. Private to SimClient: sim_client_process.cc
+// runs the machines, sim_client.cc has the workload that chooses what they do.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "tests/sim/sim_client.h"
+
+namespace dolmen::sim {
+
+struct SimClient::Process {
+  explicit Process(SimClient* owner);
+
+  // ---- calls ---------------------------------------------------------------------------------------------------
+  template <typename Reply>
+  struct Call {
+    std::function<void(uint64_t call, uint64_t attempt, const protocol::CallId& id)> send;
+    std::function<void(absl::StatusOr<Reply>)> done;
+    uint64_t attempt = 0;
+  };
+  using MutationDone = std::function<void(namenode::Answer)>;
+  using QueryDone = std::function<void(absl::StatusOr<protocol::QueryReply>)>;
+
+  template <typename Reply>
+  std::map<uint64_t, Call<Reply>>& calls() {
+    if constexpr (std::is_same_v<Reply, protocol::MutationReply>) {
+      return mutations;
+    } else {
+      return queries;
+    }
+  }
+  void Mutate(protocol::Mutation request, const std::string& what, MutationDone done);
+  void Ask(protocol::Query request, const std::string& what, QueryDone done);
+  // An event of this life only.
+  void At(MonotonicTime at, std::function<void()> run);
+
+  // These three are defined, and so usable, in sim_client_process.cc only.
+  template <typename Reply, typename Send, typename Done>
+  void Begin(client::CallKind kind, const std::string& what, Send send, Done done);
+  template <typename Reply>
+  void Attempt(uint64_t call);
+  template <typename Reply>
+  void OnAnswer(uint64_t call, uint64_t attempt, absl::StatusOr<Reply> reply);
+
+  // ---- writing -------------------------------------------------------------------------------------------------
+  struct WriteJob {
+    uint64_t id = 0;
+    uint64_t inode = 0;
+    std::string path;
+    uint64_t total = 0;
+    uint64_t taken = 0;
+    uint64_t flush_at = UINT64_MAX;
+    bool close_sent = false;
+    std::unique_ptr<client::FileWriter> writer;
+    std::unique_ptr<client::PacketBuilder> builder;
+    std::deque<client::BuiltPacket> built;
+    std::map<uint64_t, std::shared_ptr<WriteConnection>> streams;
+    std::map<uint64_t, uint64_t> flush_lengths;  // operation -> length
+    uint64_t next_operation = 2;                 // 1 is the close
+    uint64_t wake = 0;
+    bool ended = false;
+  };
+
+  void StartWrite(const std::string& path, bool overwrite, bool create_parents, uint64_t size, bool with_flush);
+  void FeedWriter(uint64_t id);
+  void FeedWhileThereIsRoom(uint64_t id);
+  void StepWriter(uint64_t id, client::WriteEvent event);
+  void Do(uint64_t id, client::write_action::CallNamenode& action);
+  void Do(uint64_t id, client::write_action::OpenStream& action);
+  void Do(uint64_t id, client::write_action::SendPacket& action);
+  void Do(uint64_t id, client::write_action::CloseStream& action);
+  void Do(uint64_t id, client::write_action::WakeAt& action);
+  void Do(uint64_t id, client::write_action::OperationDone& action);
+  void EndWrite(uint64_t id, const absl::Status& status);
+  void ScheduleLease();
+
+  // ---- reading -------------------------------------------------------------------------------------------------
+  struct ReadJob {
+    std::string path;
+    MonotonicTime started;
+    uint64_t inode = 0;
+    uint64_t length = 0;
+    uint64_t got = 0;
+    std::string problem;
+    std::unique_ptr<client::FileOpener> opener;
+    std::unique_ptr<client::FileReader> reader;
+    struct Stream {
+      std::shared_ptr<ReadConnection> connection;
+      std::deque<protocol::ReadChunk> arrived;
+      std::optional<absl::Status> ended;
+      bool wanted = false;
+    };
+    std::map<uint64_t, Stream> streams;
+    uint64_t wake = 0;
+  };
+
+  void StartRead(const std::string& path);
+  // Actions of the opener or the reader.
+  void Run(uint64_t id, std::vector<client::ReadAction> actions);
+  void StepReader(uint64_t id, client::ReadEvent event);
+  void OnVisibleLength(uint64_t id, const client::read_event::VisibleLengthAnswer& answer);
+  void PumpStream(uint64_t id, uint64_t stream);
+  void Do(uint64_t id, client::read_action::CallNamenode& action);
+  void Do(uint64_t id, client::read_action::AskVisibleLength& action);
+  void Do(uint64_t id, client::read_action::OpenStream& action);
+  void Do(uint64_t id, client::read_action::Receive& action);
+  void Do(uint64_t id, client::read_action::CloseStream& action);
+  void Do(uint64_t id, client::read_action::Deliver& action);
+  void Do(uint64_t id, client::read_action::OperationDone& action);
+  void Do(uint64_t id, client::read_action::WakeAt& action);
+  void EndRead(uint64_t id, const absl::Status& status);
+
+  // ---- workload, in sim_client.cc ------------------------------------------------------------------------------
+  std::string RandomDirectory();
+  std::string RandomPath();
+  void NextOperation();
+  void ScheduleNext();
+  // Where operations end, the test's reads too.
+  void Ended(const std::string& kind, const absl::Status& status);
+
+  SimClient& owner;
+  client::CallTracker tracker;
+  client::LeaseRenewal lease;
+  client::HeapPacketMemory memory;
+  std::map<uint64_t, Call<protocol::MutationReply>> mutations;
+  std::map<uint64_t, Call<protocol::QueryReply>> queries;
+  std::map<uint64_t, std::unique_ptr<WriteJob>> jobs;
+  std::map<uint64_t, std::unique_ptr<ReadJob>> reads;
+  std::vector<std::unique_ptr<ReadJob>> doomed_reads;
+  uint64_t next_job = 0;
+  uint64_t running = 0;
+  uint64_t extra = 0;  // operations asked for by the test: no successor
+  bool feeding = false;
+};
+
+}  // namespace dolmen::sim
