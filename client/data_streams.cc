@@ -29,7 +29,7 @@ std::shared_ptr<StreamCall> StreamCall::Start(EventLoop* loop, std::shared_ptr<g
   }
   MutexLock lock(&call->mutex_);
   call->stream_ = grpc::GenericStub(call->channel_).PrepareCall(&call->context_, method, loop->queue());
-  call->stream_->StartCall(&call->started_step_);
+  call->stream_->StartCall(call->started_step_.tag());
   return call;
 }
 
@@ -72,20 +72,20 @@ void StreamCall::PumpLocked() {
       writing_ = true;
       const grpc::ByteBuffer message = std::move(outgoing_.front());
       outgoing_.pop_front();
-      stream_->Write(message, &written_step_);
+      stream_->Write(message, written_step_.tag());
     } else if (writes_done_ && !writes_done_sent_) {
       writing_ = writes_done_sent_ = true;
-      stream_->WritesDone(&written_step_);
+      stream_->WritesDone(written_step_.tag());
     }
   }
   if (!over_ && !reading_ && (receiving_ == Receiving::kAlways || receives_ > 0)) {
     if (receives_ > 0) --receives_;
     reading_ = true;
-    stream_->Read(&incoming_, &read_step_);
+    stream_->Read(&incoming_, read_step_.tag());
   }
   if (over_ && !reading_ && !writing_) {
     finishing_ = true;
-    stream_->Finish(&status_, &finished_step_);
+    stream_->Finish(&status_, finished_step_.tag());
   }
 }
 

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "client/event_loop.h"
 #include "common/mutex.h"
+#include "common/rpc/handoff.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -47,6 +48,11 @@ class StreamCall final : public EventLoop::Call, public std::enable_shared_from_
    public:
     Step(StreamCall* call, void (StreamCall::*done)(bool)) : call_(call), done_(done) {}
     void Done(bool ok) override { (call_->*done_)(ok); }
+    // What gRPC gets for an operation that begins now.
+    void* tag() {
+      rpc::GiveToGrpc(static_cast<Tag*>(this));
+      return static_cast<Tag*>(this);
+    }
 
    private:
     StreamCall* const call_;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "common/rpc/handoff.h"
+
 namespace dolmen::client {
 
 bool EventLoop::Enter(std::shared_ptr<Call> call) {
@@ -27,7 +29,10 @@ void EventLoop::Leave(const std::shared_ptr<Call>& call) {
 void EventLoop::RunCompletions() {
   void* tag;
   bool ok;
-  while (queue_.Next(&tag, &ok)) static_cast<Tag*>(tag)->Done(ok);
+  while (queue_.Next(&tag, &ok)) {
+    rpc::TakeFromGrpc(tag);
+    static_cast<Tag*>(tag)->Done(ok);
+  }
 }
 
 uint64_t EventLoop::RunAt(MonotonicTime at, std::function<void()> run) {

@@ -2,6 +2,7 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -80,6 +81,15 @@ absl::Status CheckBindHost(const Settings& settings, std::string_view component)
                                ", but callers are not authenticated yet: anybody who reaches it can claim to be "
                                "anybody. Set ",
                                allow_remote, " if that is acceptable"));
+}
+
+void RaiseOpenFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
+  spdlog::warn("the limit of open files stays {}; raise it with ulimit -n if calls fail as busy", before);
 }
 
 absl::Status WritePortFile(FileSystem& fs, const std::string& path, uint16_t port) {

@@ -44,6 +44,10 @@ absl::Status StartLog(std::string_view component, const std::string& level);
 // <component>_allow_remote. Error: kIllegalArgument when <component>_bind_host needs it and it is not given.
 absl::Status CheckBindHost(const Settings& settings, std::string_view component);
 
+// As many open files as the system lets this process have: the limit it starts with is often 1024, and every open
+// replica takes two. Keeps the limit it has when that fails.
+void RaiseOpenFileLimit();
+
 // Appears whole: who waits for the file never reads half a number.
 absl::Status WritePortFile(FileSystem& fs, const std::string& path, uint16_t port);
 

@@ -347,6 +347,9 @@ struct FaultyFileSystem::State {
         } else if (spec.fault == FileFault::kNoSpace) {
           injection.error =
               MakeError(ErrorReason::kNoSpace, absl::StrCat(call, " ", path, ": No space left on device (injected)"));
+        } else if (spec.fault == FileFault::kBusy) {
+          injection.error =
+              MakeError(ErrorReason::kBusy, absl::StrCat(call, " ", path, ": Too many open files (injected)"));
         }
         break;
       }

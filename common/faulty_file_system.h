@@ -33,6 +33,7 @@ enum class FileOperation {
 enum class FileFault {
   kIoError,     // fails with EIO text, nothing done
   kNoSpace,     // fails with ENOSPC text, nothing done
+  kBusy,        // fails with EMFILE text, nothing done
   kShortWrite,  // writes: half of the bytes reach the file, then EIO
   kFlipBit,     // reads: one bit of the answer is wrong; writes: one bit of what is stored is wrong
   kDelay,       // sleeps `delay` first (never used on MemoryFileSystem)

@@ -35,6 +35,11 @@ ErrorReason ReasonForErrno(int error) {
     case ENOSPC:
     case EDQUOT:
       return ErrorReason::kNoSpace;
+    // This process or machine is short of something; the disk is not to blame.
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return ErrorReason::kBusy;
     default:
       return ErrorReason::kIo;
   }

@@ -99,6 +99,7 @@ int Main(const std::vector<std::string>& args) {
   if (!options.ok()) return Fail(options.status(), kExitBadUsage);
   rpc::SendGrpcLogsToOurs();
   TuneMalloc();
+  RaiseOpenFileLimit();
 
   // Signals go to one thread that waits for them; every other thread inherits the mask.
   sigset_t signals;

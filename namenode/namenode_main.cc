@@ -93,6 +93,7 @@ absl::Status Format(FileSystem& fs, const Settings& settings, const CommandLine&
 }
 
 absl::Status Serve(FileSystem& fs, const Settings& settings, const CommandLine& line) {
+  RaiseOpenFileLimit();
   DOLMEN_ASSIGN_OR_RETURN(CoreSettings core, ToCoreSettings(settings));
   const std::string& host = settings.Text("namenode_bind_host");
   // Signals are taken by a thread of ours; every other thread inherits the mask.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "client/cli/path_text.h"
 #include "client/cli/shell_error.h"
 #include "common/error.h"
+#include "common/mutex.h"
 
 namespace dolmen::cli {
 namespace {
@@ -29,6 +31,40 @@ absl::Status Transfer(Reader& reader, Writer& writer, uint64_t length_hint, cons
     DOLMEN_RETURN_IF_ERROR(writer.Write(std::string_view(buffer.data(), count)));
   }
   return writer.Close();
+}
+
+std::string TemporaryOf(const std::string& path) { return path + kTemporarySuffix; }
+
+// The names that unfinished jobs write: targets and their temporaries. Thread-safe.
+class NamesInFlight {
+ public:
+  void Add(const std::string& target) {
+    MutexLock lock(&mutex_);
+    names_.insert(target);
+    names_.insert(TemporaryOf(target));
+  }
+  void Remove(const std::string& target) {
+    MutexLock lock(&mutex_);
+    names_.erase(target);
+    names_.erase(TemporaryOf(target));
+  }
+  // Whether `target` or its temporary is a name in flight. The name of a temporary can be a target too: a killed copy
+  // leaves such a file.
+  bool Touches(const std::string& target) const {
+    MutexLock lock(&mutex_);
+    return names_.contains(target) || names_.contains(TemporaryOf(target));
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::set<std::string> names_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Where a source of that name goes, not looked up unless it is the destination itself.
+Node PlaceFor(const Destination& destination, std::string_view source_name) {
+  const Node& node = destination.node;
+  const bool below = node.info.has_value() ? node.info->is_directory : LooksLikeDirectory(node.shown);
+  return below && !source_name.empty() ? ChildNode(node, source_name) : node;
 }
 
 // One copy of several sources: the walk, its jobs and its bookkeeping.
@@ -68,7 +104,9 @@ class Copier {
   void CopyArgument(const CopySource& source) {
     if (Set(interrupted_)) return jobs_.AddResult(InterruptedError());
     if (!source.node.info.has_value()) return jobs_.AddResult(NoSuchFile(source.node.shown));
-    absl::StatusOr<Node> target = TargetFor(destination_, BaseName(source.tree->AbsolutePath(source.node.path)));
+    const std::string name(BaseName(source.tree->AbsolutePath(source.node.path)));
+    WaitForJobsAt(PlaceFor(destination_, name).path);
+    absl::StatusOr<Node> target = TargetFor(destination_, name);
     if (!target.ok()) return jobs_.AddResult(Noted(target.status()));
     if (source.node.info->is_directory) {
       CopyDirectory(*source.tree, source.node, *std::move(target), /*parent_is_new=*/false);
@@ -117,6 +155,7 @@ class Copier {
 
   void CopyEntry(Tree& tree, const Node& source, Node target, bool parent_is_new) {
     if (!source.info.has_value()) return jobs_.AddResult(NoSuchFile(source.shown));
+    WaitForJobsAt(target.path);
     if (!parent_is_new) {
       absl::StatusOr<std::optional<NodeInfo>> info = destination_.tree->Stat(target.path);
       if (!info.ok()) return jobs_.AddResult(Noted(info.status()));
@@ -131,8 +170,18 @@ class Copier {
     }
   }
 
+  // Comes before a target is looked up: what is there, and what its temporary may overwrite, is then settled.
+  void WaitForJobsAt(const std::string& target) {
+    if (in_flight_.Touches(target)) jobs_.Drain();
+  }
+
   void CopyFile(Tree& tree, const Node& source, Node target) {
-    jobs_.Add([this, &tree, source, target = std::move(target)] { return CopyOneFile(tree, source, target); });
+    in_flight_.Add(target.path);
+    jobs_.Add([this, &tree, source, target = std::move(target)] {
+      absl::Status status = CopyOneFile(tree, source, target);
+      in_flight_.Remove(target.path);
+      return status;
+    });
   }
 
   // Runs on the jobs' threads: touches only constant members and `lost_`.
@@ -161,6 +210,7 @@ class Copier {
   bool several_;  // more than one file is to be copied
   bool reported_lost_ = false;
   std::vector<std::pair<uint64_t, uint64_t>> open_directories_;  // from the argument down to where the walk is
+  NamesInFlight in_flight_;
   OrderedJobs jobs_;  // last: its destructor waits for jobs that use the rest
 };
 
@@ -188,10 +238,8 @@ absl::Status CheckDestination(const Destination& destination, size_t source_coun
 }
 
 absl::StatusOr<Node> TargetFor(const Destination& destination, std::string_view source_name) {
-  const Node& node = destination.node;
-  const bool below = node.info.has_value() ? node.info->is_directory : LooksLikeDirectory(node.shown);
-  if (!below || source_name.empty()) return node;
-  Node target = ChildNode(node, source_name);
+  Node target = PlaceFor(destination, source_name);
+  if (target.path == destination.node.path) return target;  // looked up already
   DOLMEN_ASSIGN_OR_RETURN(target.info, destination.tree->Stat(target.path));
   return target;
 }
@@ -229,13 +277,13 @@ absl::Status CopyStream(Reader& reader, uint64_t length_hint, Tree& tree, const 
   Node written = target;
   if (!options.direct) {
     written.shown += kTemporarySuffix;
-    written.path += kTemporarySuffix;
+    written.path = TemporaryOf(target.path);
   }
   DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<Writer> writer, tree.Create(written.path, options.lazy_persist));
   absl::Status status = Transfer(reader, *writer, length_hint, interrupted);
   if (!status.ok()) writer->Abort();
   if (options.direct) return status;
-  if (status.ok()) status = tree.Rename(written, target, target.info.has_value());
+  if (status.ok()) status = tree.Rename(written, target, options.overwrite);
   if (!status.ok()) tree.Discard(written.path, status);
   return status;
 }

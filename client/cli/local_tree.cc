@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -62,6 +63,19 @@ absl::Status WriteAll(int fd, std::string_view data, const std::string& path) {
     data.remove_prefix(static_cast<size_t>(count));
   }
   return absl::OkStatus();
+}
+
+// Like rename(2), but fails with EEXIST if there is something at `to`.
+int RenameNoReplace(const std::string& from, const std::string& to) {
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  // Not every file system can do it in one step.
+  struct stat st {};
+  if (lstat(to.c_str(), &st) == 0) {
+    errno = EEXIST;
+    return -1;
+  }
+  return errno == ENOENT ? rename(from.c_str(), to.c_str()) : -1;
 }
 
 std::string UserName(uid_t uid) {
@@ -231,8 +245,11 @@ class LocalTree final : public Tree {
     return error ? LocalError(path, error.value()) : absl::OkStatus();
   }
 
-  absl::Status Rename(const Node& temporary, const Node& target, bool) override {
-    if (rename(temporary.path.c_str(), target.path.c_str()) != 0) {
+  absl::Status Rename(const Node& temporary, const Node& target, bool overwrite) override {
+    const int result =
+        overwrite ? rename(temporary.path.c_str(), target.path.c_str()) : RenameNoReplace(temporary.path, target.path);
+    if (result != 0) {
+      if (!overwrite && errno == EEXIST) return FileExists(target.shown);
       return PathError(PathMessage{
           .operation = "rename", .path = temporary.shown, .target = target.shown, .error = std::strerror(errno)});
     }

@@ -1,9 +1,12 @@
 #include "client/cli/session.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/format.h"
@@ -93,16 +96,37 @@ absl::Status SetProperty(const std::string& name, const std::string& value, Sett
   return settings.SetFromText(own, value, absl::StrCat("-D ", name));
 }
 
-// The settings file, or "" for none.
-std::string ConfFile(const GenericOptions& options, const Environment& environment) {
-  if (options.conf_file.has_value()) return *options.conf_file;
-  if (const char* named = environment("DOLMEN_CONF"); named != nullptr && *named != '\0') return named;
+struct ConfFile {
+  std::string path;
+  std::string origin;  // who named it
+};
+
+std::optional<ConfFile> FindConfFile(const GenericOptions& options, const Environment& environment) {
+  if (options.conf_file.has_value()) return ConfFile{*options.conf_file, "given with -conf"};
+  if (const char* named = environment("DOLMEN_CONF"); named != nullptr && *named != '\0') {
+    return ConfFile{named, "given by DOLMEN_CONF"};
+  }
   if (const char* home = environment("HOME"); home != nullptr && *home != '\0') {
     std::string own = absl::StrCat(home, "/.dolmen/client.toml");
-    if (access(own.c_str(), F_OK) == 0) return own;
+    if (access(own.c_str(), F_OK) == 0) return ConfFile{std::move(own), "found as no other was given"};
   }
   constexpr char kSystem[] = "/etc/dolmen/client.toml";
-  return access(kSystem, F_OK) == 0 ? kSystem : "";
+  if (access(kSystem, F_OK) == 0) return ConfFile{kSystem, "found as no other was given"};
+  return std::nullopt;
+}
+
+// Looks without opening: the file may be a pipe, which is read only once.
+absl::Status CheckReadable(const ConfFile& file) {
+  struct stat st {};
+  int error = 0;
+  if (stat(file.path.c_str(), &st) != 0 || access(file.path.c_str(), R_OK) != 0) {
+    error = errno;
+  } else if (S_ISDIR(st.st_mode)) {
+    error = EISDIR;
+  }
+  if (error == 0) return absl::OkStatus();
+  return MakeError(ErrorReason::kIllegalArgument, absl::StrCat("cannot read the settings file '", file.path, "' (",
+                                                               file.origin, "): ", std::strerror(error)));
 }
 
 std::string WithoutPath(const std::string& scheme, const std::string& authority) {
@@ -114,8 +138,9 @@ std::string WithoutPath(const std::string& scheme, const std::string& authority)
 absl::StatusOr<ShellSettings> LoadShellSettings(const GenericOptions& options, const Environment& environment) {
   ShellSettings shell;
   Settings settings(SettingTable());
-  if (const std::string file = ConfFile(options, environment); !file.empty()) {
-    DOLMEN_RETURN_IF_ERROR(settings.LoadTomlFile(file));
+  if (const std::optional<ConfFile> file = FindConfFile(options, environment); file.has_value()) {
+    DOLMEN_RETURN_IF_ERROR(CheckReadable(*file));
+    DOLMEN_RETURN_IF_ERROR(settings.LoadTomlFile(file->path));
   }
   for (const Setting& setting : settings.table()) {
     std::string variable = "DOLMEN_";

@@ -32,6 +32,8 @@ absl::Status RunStat(CommandContext& context) {
   if (context.args[0].find('%') != std::string::npos) {
     format = context.args[0];
     context.args.erase(context.args.begin());
+    // The one word was the format. A path with a % needs one before it.
+    if (context.args.empty()) return UsageError("Not enough arguments: expected 1 but got 0");
   }
   DOLMEN_ASSIGN_OR_RETURN(const std::vector<RemoteItem> items, ExpandArguments(context));
   for (const RemoteItem& item : items) Print(context, item, format, options.Has("R"));

@@ -69,7 +69,8 @@ class Tree {
   // Creates or overwrites. `lazy_persist`: one replica, not necessarily on disk at Close.
   virtual absl::StatusOr<std::unique_ptr<Writer>> Create(const std::string& path, bool lazy_persist) = 0;
   virtual absl::Status MakeDirectory(const std::string& path) = 0;  // and its parents; OK if it exists
-  // Gives a finished temporary its final name. `overwrite`: the target exists and is to be replaced.
+  // Gives a finished temporary its final name. `overwrite`: a file of that name is replaced; else that is an error,
+  // also if it came since the target was looked up.
   virtual absl::Status Rename(const Node& temporary, const Node& target, bool overwrite) = 0;
   // Removes a temporary that was given up because of `why`. Best effort: not tried where `why` tells that it is in
   // vain.

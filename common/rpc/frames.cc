@@ -10,6 +10,7 @@
 #include "common/coding.h"
 #include "common/error.h"
 #include "common/rpc/convert_data.h"
+#include "common/rpc/handoff.h"
 #include "common/rpc/shape.h"
 #include "common/rpc/slice_reader.h"
 #include "grpcpp/impl/grpc_library.h"
@@ -62,8 +63,12 @@ void AppendPayloadHead(int field, size_t payload_bytes, std::string* out) {
 grpc::Slice OwningSlice(std::string bytes) {
   if (bytes.size() < kMinSharedBytes) return grpc::Slice(bytes);
   auto* owner = new std::string(std::move(bytes));
-  return grpc::Slice(
-      owner->data(), owner->size(), [](void* o) { delete static_cast<std::string*>(o); }, owner);
+  GiveToGrpc(owner);
+  const auto release = [](void* o) {
+    TakeFromGrpc(o);
+    delete static_cast<std::string*>(o);
+  };
+  return grpc::Slice(owner->data(), owner->size(), release, owner);
 }
 
 // A copy of a payload Cord, on the heap so that even bytes stored inside the Cord object stay put, alive as long as any
@@ -75,9 +80,11 @@ class SharedCord {
 
   grpc::Slice Refer(absl::string_view chunk) {
     references_.fetch_add(1, std::memory_order_relaxed);
+    GiveToGrpc(this);
     return grpc::Slice(const_cast<char*>(chunk.data()), chunk.size(), &SharedCord::Release, this);
   }
   static void Release(void* self) {
+    TakeFromGrpc(self);
     auto* shared = static_cast<SharedCord*>(self);
     if (shared->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete shared;
   }

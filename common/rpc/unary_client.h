@@ -7,7 +7,6 @@
 //   handle.Cancel();
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <list>
@@ -21,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "common/error.h"
 #include "common/mutex.h"
+#include "common/rpc/handoff.h"
 #include "common/rpc/status_grpc.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/completion_queue.h"
@@ -45,9 +45,6 @@ class ClientCall {
 
   grpc::ClientContext context;
   std::list<std::shared_ptr<ClientCall>>::iterator position;  // in the client's list
-  // Set last before gRPC gets the call, read first when it comes back: the order that gRPC's own queue gives us anyway,
-  // in a form that ThreadSanitizer sees.
-  std::atomic<bool> started{false};
 };
 
 template <typename Reply>
@@ -73,9 +70,10 @@ class TypedClientCall final : public ClientCall {
   std::unique_ptr<grpc::ClientAsyncResponseReader<Reply>> reader;
 
   void Start() {
-    started.store(true, std::memory_order_release);
+    ClientCall* const tag = this;
+    GiveToGrpc(tag);
     reader->StartCall();
-    reader->Finish(&reply_, &status_, static_cast<ClientCall*>(this));
+    reader->Finish(&reply_, &status_, tag);
   }
 
  private:

@@ -54,6 +54,7 @@ void UnaryQueue::Run() {
   void* tag;
   bool ok;
   while (queue_->Next(&tag, &ok)) {
+    TakeFromGrpc(tag);
     if (tag == &drain_alarm_) {
       draining_ = true;
     } else {

@@ -34,6 +34,7 @@
 #include "common/check.h"
 #include "common/mutex.h"
 #include "common/rpc/channel_arguments.h"
+#include "common/rpc/handoff.h"
 #include "common/rpc/status_grpc.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/completion_queue.h"
@@ -253,6 +254,7 @@ class TypedUnaryCall final : public internal::UnaryCall {
     if (state_ != State::kOpen) return;  // dropped: the server has stopped
     state_ = State::kAnswered;
     void* const tag = static_cast<internal::UnaryCall*>(this);
+    GiveToGrpc(tag);
     if (reply.ok()) {
       rpc_->responder.Finish(*reply, grpc::Status::OK, tag);
     } else {

@@ -52,6 +52,8 @@ std::optional<MonotonicTime> NamenodeSession::NextDeadline() const {
       if (!round_open_) take(next_round_);
       break;
     case State::kRecording:
+      take(record_deadline_);
+      break;
     case State::kStopped:
       break;
   }
@@ -88,6 +90,11 @@ void NamenodeSession::ExpireIfLate(Lane* lane, std::string_view what) {
 }
 
 void NamenodeSession::DoWhatIsDue() {
+  if (state_ == State::kRecording && now_ >= record_deadline_) {
+    state_ = State::kUnregistered;
+    Failed(&register_lane_, "recording the namenode's epoch",
+           MakeError(absl::StatusCode::kDeadlineExceeded, ErrorReason::kNone, "a disk does not answer"));
+  }
   if (state_ == State::kUnregistered) {
     ExpireIfLate(&register_lane_, "registering");
     if (register_lane_.request == 0 && now_ >= register_lane_.next) SendRegister();
@@ -292,20 +299,30 @@ void NamenodeSession::On(session_event::RegisterAnswered event) {
       namenode.incarnation == known_.highest_incarnation) {
     return BecomeRegistered();
   }
+  if (recording_.has_value() && *recording_ != namenode) {
+    return Failed(
+        &register_lane_, "registering",
+        MakeError(ErrorReason::kBusy, absl::StrCat(recording_->epoch.ToString(), " is still being recorded")));
+  }
   state_ = State::kRecording;
-  actions_.push_back(session_action::RecordIdentity{registration_->namenode});
+  record_deadline_ = now_ + options_.record_timeout;
+  if (recording_.has_value()) return;
+  recording_ = namenode;
+  actions_.push_back(session_action::RecordIdentity{namenode});
 }
 
 void NamenodeSession::On(session_event::IdentityRecorded event) {
-  if (state_ != State::kRecording) return;
-  if (!event.status.ok()) {
-    state_ = State::kUnregistered;
-    return Failed(&register_lane_, "recording the namenode's epoch", event.status);
+  if (!recording_.has_value()) return;
+  const protocol::NamenodeIdentity recorded = *std::exchange(recording_, std::nullopt);
+  // Also when it was given up: what is on the disks binds, and the next registration finds it known.
+  if (event.status.ok()) {
+    known_ = {
+        .cluster = recorded.cluster, .highest_epoch = recorded.epoch, .highest_incarnation = recorded.incarnation};
   }
-  known_ = {.cluster = registration_->namenode.cluster,
-            .highest_epoch = registration_->namenode.epoch,
-            .highest_incarnation = registration_->namenode.incarnation};
-  BecomeRegistered();
+  if (state_ != State::kRecording) return;
+  if (event.status.ok()) return BecomeRegistered();
+  state_ = State::kUnregistered;
+  Failed(&register_lane_, "recording the namenode's epoch", event.status);
 }
 
 void NamenodeSession::On(session_event::HeartbeatAnswered event) {

@@ -136,6 +136,8 @@ struct SessionOptions {
   Duration heartbeat_timeout = std::chrono::seconds(5);
   Duration register_timeout = std::chrono::seconds(10);
   Duration report_timeout = std::chrono::seconds(60);
+  // A namenode that cannot be recorded for so long is registered with anew: it may have been restarted meanwhile.
+  Duration record_timeout = std::chrono::seconds(60);
   Duration first_pause = std::chrono::milliseconds(100);  // after a failure; doubles, with jitter
   Duration longest_pause = std::chrono::seconds(5);
   size_t max_queued = 100'000;       // changes not reported yet
@@ -218,6 +220,8 @@ class NamenodeSession {
   uint64_t refusals_ = 0;
 
   std::optional<protocol::RegisterReply> registration_;  // of the present or coming session
+  std::optional<protocol::NamenodeIdentity> recording_;  // being written; one at a time, even if it is given up
+  MonotonicTime record_deadline_{};
   uint64_t session_ = 0;
   Lane register_lane_, heartbeat_lane_, incremental_lane_, slice_lane_;
 

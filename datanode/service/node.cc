@@ -9,7 +9,8 @@
 namespace dolmen::datanode {
 namespace {
 
-// Replicas unlinked per round of housekeeping: paced, so that a big deletion does not keep a disk busy (chosen).
+// Replicas of one volume unlinked per round of housekeeping: paced, so that a big deletion does not keep a disk busy
+// (chosen).
 constexpr size_t kPurgedAtOnce = 200;
 
 }  // namespace
@@ -88,9 +89,9 @@ void Node::Suspect(const protocol::Block& block) {
   const std::optional<StorageId> storage = store_->StorageOf(block.id);
   if (!storage.has_value()) return;
   WorkersOf(*storage)->background().TryPost([this, block, storage = *storage] {
-    const absl::StatusOr<VerifyOutcome> outcome = store_->Verify(block);
-    if (outcome.ok() && *outcome == VerifyOutcome::kCorrupt) {
-      Report(storage, {.block = block, .state = protocol::ReplicaState::kCorrupt});
+    const absl::StatusOr<Verified> verified = store_->Verify(block);
+    if (verified.ok() && verified->outcome == VerifyOutcome::kCorrupt) {
+      Report(storage, {.block = verified->block, .state = protocol::ReplicaState::kCorrupt});
     }
   });
 }
@@ -99,33 +100,42 @@ void Node::Verify(const protocol::Block& block) {
   const std::optional<StorageId> storage = store_->StorageOf(block.id);
   if (!storage.has_value()) return;
   const bool taken = WorkersOf(*storage)->background().TryPost([this, block, storage = *storage] {
-    const absl::StatusOr<VerifyOutcome> outcome = store_->Verify(block);
-    if (!outcome.ok()) return LogIfError(outcome.status(), "the namenode asks for verification again");
-    const bool good = *outcome == VerifyOutcome::kGood;
+    const absl::StatusOr<Verified> verified = store_->Verify(block);
+    if (!verified.ok()) return LogIfError(verified.status(), "the namenode asks for verification again");
+    const bool good = verified->outcome == VerifyOutcome::kGood;
     spdlog::info("verified {}: {}", block.id.ToString(), good ? "good" : "corrupt");
-    Report(storage,
-           {.block = block, .state = good ? protocol::ReplicaState::kFinalized : protocol::ReplicaState::kCorrupt});
+    Report(storage, {.block = verified->block,
+                     .state = good ? protocol::ReplicaState::kFinalized : protocol::ReplicaState::kCorrupt});
   });
   if (!taken) spdlog::warn("too busy to verify {}; the namenode will ask again", block.id.ToString());
 }
 
 void Node::Delete(const protocol::DeleteReplicasCommand& command) {
   // Each on its own volume's thread, whatever storage the command names: a disk that hangs must hold up nobody else.
+  // But accepted here: what is reported from now on, maybe in another session, must not vouch for these replicas.
   for (const protocol::Block& block : command.blocks) {
     const std::optional<StorageId> storage = store_->StorageOf(block.id);
     if (!storage.has_value()) {
       Report(command.storage, {.block = block, .state = protocol::ReplicaState::kDeleted});
       continue;
     }
+    const absl::Status begun = store_->BeginDelete(block);
+    if (ReasonOf(begun) == ErrorReason::kReplicaNotFound) {
+      Report(*storage, {.block = block, .state = protocol::ReplicaState::kDeleted});
+      continue;
+    }
+    if (!begun.ok()) {
+      LogIfError(begun, "the namenode orders the deletion again");
+      continue;
+    }
     const bool taken = WorkersOf(*storage)->background().TryPost([this, block, storage = *storage] {
-      const absl::Status deleted = store_->Delete(block, clock_->Now());
-      if (deleted.ok() || ReasonOf(deleted) == ErrorReason::kReplicaNotFound) {
-        Report(storage, {.block = block, .state = protocol::ReplicaState::kDeleted});
-      } else {
-        LogIfError(deleted, "the namenode orders the deletion again");
-      }
+      const absl::Status deleted = store_->FinishDelete(block, clock_->Now());
+      if (!deleted.ok()) return LogIfError(deleted, "the namenode orders the deletion again");
+      Report(storage, {.block = block, .state = protocol::ReplicaState::kDeleted});
     });
-    if (!taken) spdlog::warn("too busy to delete {}; the namenode will order it again", block.id.ToString());
+    if (taken) continue;
+    store_->CancelDelete(block);
+    spdlog::warn("too busy to delete {}; the namenode will order it again", block.id.ToString());
   }
 }
 
@@ -181,7 +191,6 @@ void Node::Tick() {
 }
 
 void Node::Housekeeping() {
-  bool first = true;
   for (auto& [storage, workers] : workers_) {
     if (!store_->IsOnline(storage)) continue;
     if (workers->LongestRunning() > options_.disk_hang_timeout) {
@@ -192,13 +201,12 @@ void Node::Housekeeping() {
       MutexLock lock(&housekeeping_mutex_);
       if (!refreshing_.insert(storage).second) continue;  // the last round is not through yet
     }
-    workers->background().Post([this, storage = storage, purge = first] {
+    workers->background().Post([this, storage = storage] {
       store_->RefreshSpace(storage);
-      if (purge) LogIfError(store_->PurgeTrash(clock_->Now(), kPurgedAtOnce).status(), "tried again in the next round");
+      LogIfError(store_->PurgeTrash(storage, clock_->Now(), kPurgedAtOnce).status(), "tried again in the next round");
       MutexLock lock(&housekeeping_mutex_);
       refreshing_.erase(storage);
     });
-    first = false;
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/error.h"
 #include "common/rpc/frames.h"
+#include "common/rpc/handoff.h"
 #include "common/rpc/status_grpc.h"
 
 namespace dolmen::datanode {
@@ -30,6 +31,7 @@ void PipelineStream::Start(absl::StatusOr<std::shared_ptr<grpc::Channel>> channe
       started_ = true;
       AddHold();  // operations are started from other threads; given back when the read side ends
       WriteNext();
+      rpc::GiveToGrpc(this);
       StartRead(&incoming_);
       StartCall();
       return;
@@ -77,11 +79,13 @@ void PipelineStream::Cancel() {
 }
 
 void PipelineStream::OnReadDone(bool ok) {
+  rpc::TakeFromGrpc(this);
   if (!ok) {
     {
       MutexLock lock(&mutex_);
       over_ = true;
     }
+    rpc::GiveToGrpc(this);
     RemoveHold();
     return;
   }
@@ -92,6 +96,7 @@ void PipelineStream::OnReadDone(bool ok) {
     broken_ = ack.status();
     context_.TryCancel();
   }
+  rpc::GiveToGrpc(this);
   StartRead(&incoming_);
 }
 
@@ -103,6 +108,7 @@ void PipelineStream::OnWriteDone(bool ok) {
 }
 
 void PipelineStream::OnDone(const grpc::Status& status) {
+  rpc::TakeFromGrpc(this);
   {
     MutexLock lock(&mutex_);
     over_ = true;

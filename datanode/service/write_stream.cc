@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "common/rpc/frames.h"
 #include "common/rpc/status_grpc.h"
+#include "spdlog/spdlog.h"
 
 namespace dolmen::datanode {
 namespace {
@@ -11,6 +12,9 @@ namespace {
 constexpr uint64_t kDefaultExpectedBytes = 128 << 20;
 // A stream that does not say what it wants for so long is ended (limit for handshakes: 10 s).
 constexpr Duration kSetupWait = std::chrono::seconds(10);
+// Acks may wait for the sender to take them: those of its window, and as many again for packets sent twice. A sender
+// that repeats packets and takes no acks would fill the memory with them.
+constexpr size_t kAckWindows = 2;
 
 }  // namespace
 
@@ -210,6 +214,12 @@ void WriteStream::Do(hop_action::CloseLocal& action) {
 
 void WriteStream::Do(hop_action::SendUpstream& action) {
   if (finished_ || broken_) return;
+  if (outgoing_.size() >= kAckWindows * node_->options().hop.window_packets) {
+    spdlog::warn("a sender takes no acks but makes {} wait; its stream is ended", outgoing_.size());
+    broken_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+    return;
+  }
   outgoing_.push_back(rpc::EncodeAck(action.ack));
   WriteNext();
 }

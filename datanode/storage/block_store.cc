@@ -1,7 +1,7 @@
 #include "datanode/storage/block_store.h"
 
 #include <algorithm>
-#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
@@ -170,10 +170,14 @@ absl::StatusOr<std::unique_ptr<ReplicaReader>> BlockStore::OpenReader(const prot
     found = {.id = block.id, .stamp = place.entry->stamp, .length = place.entry->length};
     volume = place.slot->volume.get();
   }
+  return OpenFinalized(found, volume);
+}
+
+absl::StatusOr<std::unique_ptr<ReplicaReader>> BlockStore::OpenFinalized(const protocol::Block& found, Volume* volume) {
   absl::StatusOr<std::unique_ptr<File>> data =
-      volume->fs().Open(volume->DataPath(ReplicaPlace::kFinalized, block.id), OpenMode::kRead);
+      volume->fs().Open(volume->DataPath(ReplicaPlace::kFinalized, found.id), OpenMode::kRead);
   absl::StatusOr<std::unique_ptr<File>> meta =
-      volume->fs().Open(volume->MetaPath(ReplicaPlace::kFinalized, block.id), OpenMode::kRead);
+      volume->fs().Open(volume->MetaPath(ReplicaPlace::kFinalized, found.id), OpenMode::kRead);
   if (data.ok() && meta.ok())
     return std::make_unique<ReplicaReader>(volume, &pool_, found, *std::move(data), *std::move(meta));
   const absl::Status error = data.ok() ? meta.status() : data.status();
@@ -181,10 +185,10 @@ absl::StatusOr<std::unique_ptr<ReplicaReader>> BlockStore::OpenReader(const prot
   if (ReasonOf(error) != ErrorReason::kFileNotFound) return error;
   // Deleted between the look-up and here, or (F-076) by other hands.
   MutexLock lock(&mutex_);
-  DOLMEN_ASSIGN_OR_RETURN(const Place place, FindReadable(block));
+  DOLMEN_ASSIGN_OR_RETURN(const Place place, FindReadable(found));
   if (place.entry->state == State::kFinalized && place.slot->volume.get() == volume)
     place.entry->state = State::kCorrupt;
-  return MakeError(ErrorReason::kChecksum, absl::StrCat(block.id.ToString(), ": files are missing: ", error.message()));
+  return MakeError(ErrorReason::kChecksum, absl::StrCat(found.id.ToString(), ": files are missing: ", error.message()));
 }
 
 absl::StatusOr<uint64_t> BlockStore::VisibleLength(const protocol::Block& block) {
@@ -201,26 +205,39 @@ std::optional<StorageId> BlockStore::StorageOf(BlockId block) const {
   return std::nullopt;
 }
 
-absl::StatusOr<VerifyOutcome> BlockStore::Verify(const protocol::Block& block) {
-  const absl::StatusOr<std::unique_ptr<ReplicaReader>> opened = OpenReader(block);
-  if (ReasonOf(opened.status()) == ErrorReason::kChecksum) return VerifyOutcome::kCorrupt;  // known already
-  if (!opened.ok()) return opened.status();
-  ReplicaReader* const reader = opened->get();
-  const uint64_t length = reader->Length();
-  absl::Status read;
-  for (uint64_t offset = 0; read.ok() && offset < length;) {
+absl::StatusOr<Verified> BlockStore::Verify(const protocol::Block& block) {
+  protocol::Block found;
+  Volume* volume;
+  {
+    MutexLock lock(&mutex_);
+    const absl::StatusOr<Place> readable = FindReadable(block);
+    const bool known_corrupt = ReasonOf(readable.status()) == ErrorReason::kChecksum;
+    if (!readable.ok() && !known_corrupt) return readable.status();
+    const Place place = *Find(block.id);
+    found = {.id = block.id, .stamp = place.entry->stamp, .length = place.entry->length};
+    if (known_corrupt) return Verified{VerifyOutcome::kCorrupt, found};
+    if (place.entry->state != State::kFinalized) {
+      return MakeError(ErrorReason::kNotReplicatedYet,
+                       absl::StrCat(block.id.ToString(), " is still being written; verify it when it is finalized"));
+    }
+    volume = place.slot->volume.get();
+  }
+  const absl::StatusOr<std::unique_ptr<ReplicaReader>> reader = OpenFinalized(found, volume);
+  absl::Status read = reader.status();
+  for (uint64_t offset = 0; read.ok() && offset < found.length;) {
     const absl::StatusOr<protocol::ReadChunk> chunk =
-        reader->Read(offset, protocol::kMaxPacketBytes, ReplicaReader::Check::kVerify);
+        (*reader)->Read(offset, protocol::kMaxPacketBytes, ReplicaReader::Check::kVerify);
     read = chunk.status();
     if (chunk.ok()) offset += chunk->payload.size();
   }
-  if (read.ok()) return VerifyOutcome::kGood;
-  if (ReasonOf(read) != ErrorReason::kChecksum) return read;
+  if (!read.ok() && ReasonOf(read) != ErrorReason::kChecksum) return read;
   LogIfError(read, "the replica is reported as corrupt");
   MutexLock lock(&mutex_);
-  const absl::StatusOr<Place> place = FindReadable(block);
-  if (place.ok() && place->entry->state == State::kFinalized) place->entry->state = State::kCorrupt;
-  return VerifyOutcome::kCorrupt;
+  // A replica whose deletion was ordered meanwhile is vouched for no more.
+  const absl::StatusOr<Place> place = FindReadable(found);
+  if (!place.ok() && ReasonOf(place.status()) != ErrorReason::kChecksum) return place.status();
+  if (!read.ok() && place.ok() && place->entry->state == State::kFinalized) place->entry->state = State::kCorrupt;
+  return Verified{read.ok() && place.ok() ? VerifyOutcome::kGood : VerifyOutcome::kCorrupt, found};
 }
 
 absl::Status BlockStore::MoveToTrash(Volume& volume, ReplicaPlace place, BlockId block, GenerationStamp stamp,
@@ -235,15 +252,12 @@ absl::Status BlockStore::MoveToTrash(Volume& volume, ReplicaPlace place, BlockId
   DOLMEN_FAULT_POINT("datanode.delete.after_first_rename");
   DOLMEN_RETURN_IF_ERROR(move(volume.MetaPath(place, block), true));
   MutexLock lock(&mutex_);
-  trash_.emplace(now, TrashKey{&volume, {block, stamp}});
+  SlotOf(volume.id())->trash.emplace(now, TrashedReplica{block, stamp});
   return absl::OkStatus();
 }
 
-absl::Status BlockStore::Delete(const protocol::Block& block, MonotonicTime now) {
-  Volume* volume;
-  ReplicaPlace from;
+absl::Status BlockStore::BeginDelete(const protocol::Block& block) {
   std::shared_ptr<OpenReplica> open;
-  uint64_t length;
   {
     MutexLock lock(&mutex_);
     const std::optional<Place> found = Find(block.id);
@@ -256,24 +270,39 @@ absl::Status BlockStore::Delete(const protocol::Block& block, MonotonicTime now)
                        absl::StrCat(block.id.ToString(), ": the replica here has ", entry.stamp.ToString(),
                                     ", told to delete ", block.stamp.ToString()));
     }
-    switch (entry.state) {
-      case State::kFinalized:
-      case State::kCorrupt:
-        from = ReplicaPlace::kFinalized;
-        break;
-      case State::kBeingWritten:
-        from = ReplicaPlace::kBeingWritten;
-        break;
-      default:
-        return MakeError(ErrorReason::kBusy, absl::StrCat(block.id.ToString(), " is being changed; try again"));
+    if (entry.state != State::kFinalized && entry.state != State::kCorrupt && entry.state != State::kBeingWritten) {
+      return MakeError(ErrorReason::kBusy, absl::StrCat(block.id.ToString(), " is being changed; try again"));
     }
-    length = entry.state == State::kBeingWritten ? 0 : entry.length;
+    entry.before_delete = entry.state;
     entry.state = State::kDeleting;
-    open = std::move(entry.open);
-    entry.open = nullptr;
-    volume = found->slot->volume.get();
+    if (entry.open != nullptr) entry.length = entry.open->written();
+    open = std::exchange(entry.open, nullptr);
   }
   if (open) open->Fail(MakeError(ErrorReason::kReplicaNotFound, absl::StrCat(block.id.ToString(), " was deleted")));
+  return absl::OkStatus();
+}
+
+void BlockStore::CancelDelete(const protocol::Block& block) {
+  MutexLock lock(&mutex_);
+  const std::optional<Place> found = Find(block.id);
+  if (found.has_value() && found->entry->state == State::kDeleting) found->entry->state = found->entry->before_delete;
+}
+
+absl::Status BlockStore::FinishDelete(const protocol::Block& block, MonotonicTime now) {
+  Volume* volume;
+  bool being_written;
+  uint64_t length;
+  {
+    MutexLock lock(&mutex_);
+    const std::optional<Place> found = Find(block.id);
+    if (!found.has_value() || found->entry->state != State::kDeleting) {
+      return MakeError(ErrorReason::kIo, absl::StrCat(block.id.ToString(), ": its volume went offline meanwhile"));
+    }
+    volume = found->slot->volume.get();
+    being_written = found->entry->before_delete == State::kBeingWritten;
+    length = being_written ? 0 : found->entry->length;
+  }
+  const ReplicaPlace from = being_written ? ReplicaPlace::kBeingWritten : ReplicaPlace::kFinalized;
   const absl::Status moved = MoveToTrash(*volume, from, block.id, block.stamp, now);
   if (!moved.ok()) volume->NoteError(moved);
   MutexLock lock(&mutex_);
@@ -283,43 +312,55 @@ absl::Status BlockStore::Delete(const protocol::Block& block, MonotonicTime now)
   return moved.ok() ? moved : Annotate(moved, absl::StrCat("deleting ", block.id.ToString()));
 }
 
-absl::StatusOr<size_t> BlockStore::PurgeTrash(MonotonicTime now, size_t limit) {
-  std::set<const Volume*> short_of_space;
-  for (const auto& slot : slots_) {
-    if (slot->volume->IsShortOfSpace()) short_of_space.insert(slot->volume.get());
-  }
-  std::vector<TrashKey> due;
+absl::Status BlockStore::Delete(const protocol::Block& block, MonotonicTime now) {
+  DOLMEN_RETURN_IF_ERROR(BeginDelete(block));
+  return FinishDelete(block, now);
+}
+
+absl::StatusOr<size_t> BlockStore::PurgeTrash(const StorageId& storage, MonotonicTime now, size_t limit) {
+  VolumeSlot* const slot = SlotOf(storage);
+  if (slot == nullptr || slot->volume->failed()) return 0;
+  Volume& volume = *slot->volume;
+  const bool short_of_space = volume.IsShortOfSpace();
+  std::vector<std::pair<MonotonicTime, TrashedReplica>> due;
   {
     MutexLock lock(&mutex_);
-    for (auto oldest = trash_.begin(); oldest != trash_.end() && due.size() < limit;) {
-      const bool grace_is_over = oldest->first + options_.trash_grace <= now;
-      if (!grace_is_over && short_of_space.empty()) break;
-      const bool is_due = grace_is_over || short_of_space.contains(oldest->second.volume);
-      if (is_due) due.push_back(oldest->second);
-      oldest = is_due ? trash_.erase(oldest) : std::next(oldest);
+    while (!slot->trash.empty() && due.size() < limit) {
+      const auto oldest = slot->trash.begin();
+      if (oldest->first + options_.trash_grace > now && !short_of_space) break;
+      due.push_back(*oldest);
+      slot->trash.erase(oldest);
     }
   }
-  const Volume* synced = nullptr;
-  for (const TrashKey& key : due) {
-    Volume& volume = *key.volume;
-    if (volume.failed()) continue;
-    // Both names must be in trash/ for good before one of them goes, or half a replica could come back.
-    if (synced != &volume) DOLMEN_RETURN_IF_ERROR(volume.fs().SyncDirectory(volume.TrashDirectory()));
-    synced = &volume;
+  if (due.empty()) return 0;
+  // Both names must be in trash/ for good before one of them goes, or half a replica could come back.
+  absl::Status failure = volume.fs().SyncDirectory(volume.TrashDirectory());
+  if (!failure.ok()) volume.NoteError(failure);
+  const bool synced = failure.ok();
+  std::vector<std::pair<MonotonicTime, TrashedReplica>> left;
+  for (const auto& [since, replica] : due) {
+    bool gone = synced && !volume.failed();
     for (const bool is_meta : {false, true}) {
-      const absl::Status removed =
-          volume.fs().RemoveFile(volume.TrashPath(key.replica.block, key.replica.stamp, is_meta));
+      if (!gone) break;
+      const absl::Status removed = volume.fs().RemoveFile(volume.TrashPath(replica.block, replica.stamp, is_meta));
       if (removed.ok() || ReasonOf(removed) == ErrorReason::kFileNotFound) continue;
       volume.NoteError(removed);
-      return removed;
+      failure = removed;
+      gone = false;
     }
+    if (!gone) left.emplace_back(since, replica);
   }
-  return due.size();
+  if (left.empty()) return due.size();
+  MutexLock lock(&mutex_);
+  slot->trash.insert(left.begin(), left.end());
+  return failure.ok() ? absl::StatusOr<size_t>(due.size() - left.size()) : failure;
 }
 
 size_t BlockStore::trash_size() const {
   MutexLock lock(&mutex_);
-  return trash_.size();
+  size_t size = 0;
+  for (const auto& slot : slots_) size += slot->trash.size();
+  return size;
 }
 
 std::vector<protocol::ReportedReplica> BlockStore::ListRange(const StorageId& storage, BlockId first,
@@ -361,11 +402,16 @@ std::vector<protocol::StorageReport> BlockStore::StorageReports() const {
 }
 
 void BlockStore::RefreshSpace() {
-  for (const auto& slot : slots_) slot->volume->RefreshSpace();
+  for (const auto& slot : slots_) RefreshSpace(slot->volume->id());
 }
 
 void BlockStore::RefreshSpace(const StorageId& storage) {
-  if (VolumeSlot* slot = SlotOf(storage)) slot->volume->RefreshSpace();
+  const VolumeSlot* slot = SlotOf(storage);
+  if (slot == nullptr) return;
+  slot->volume->RefreshSpace();
+  if (!slot->volume->ShouldWriteIdentityAgain()) return;
+  MutexLock one_write(&identity_write_mutex_);
+  LogIfError(WriteIdentity(slot->volume.get(), identity()), "tried again when space is back");
 }
 
 void BlockStore::FailVolume(const StorageId& storage, std::string_view reason) {

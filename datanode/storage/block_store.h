@@ -9,7 +9,7 @@
 //   finalizing    read if it was being written         FinalizeGroup   finalized | being written | corrupt
 //   finalized     read                                 from above      corrupt | deleting
 //   corrupt       reported, never read                 Verify, scan    deleting
-//   deleting      nothing                              Delete          gone (its files are in trash/)
+//   deleting      nothing                              BeginDelete     gone (its files are in trash/) | as before
 #pragma once
 
 #include <functional>
@@ -104,6 +104,11 @@ class ReplicaWriter {
 
 enum class VerifyOutcome { kGood, kCorrupt };
 
+struct Verified {
+  VerifyOutcome outcome = VerifyOutcome::kCorrupt;
+  protocol::Block block;  // the replica as it is here, with its true length
+};
+
 // Runs all tasks and returns when they are done; may run them side by side.
 using ParallelRunner = std::function<void(std::vector<std::function<void()>> tasks)>;
 void RunOneByOne(std::vector<std::function<void()>> tasks);
@@ -123,7 +128,8 @@ class BlockStore {
   ~BlockStore();
 
   StoreIdentity identity() const;
-  // Durable on every working volume before it returns OK. The caller checked that it is acceptable (C-12).
+  // Durable before it returns OK, on every working volume but those that are full, and on one at least. The caller
+  // checked that it is acceptable (C-12).
   absl::Status RecordNamenode(const protocol::NamenodeIdentity& namenode);
 
   // Errors: kFileAlreadyExists when any replica of the block is here, kStaleGenerationStamp when it is a newer one,
@@ -145,22 +151,30 @@ class BlockStore {
   // Where a replica is; nothing when there is none.
   std::optional<StorageId> StorageOf(BlockId block) const;
 
-  // Moves the files to trash/; they are unlinked after the grace time. A live writer is cut off.
-  // Errors: kReplicaNotFound, kStaleGenerationStamp, kBusy (being created, finalized or deleted right now), kIo.
+  // A deletion in two steps. After the first, which does not wait for a disk, the replica is neither served nor listed;
+  // a live writer is cut off. The second moves the files to trash/; they are unlinked after the grace time.
+  // Errors of the first: kReplicaNotFound, kStaleGenerationStamp, kBusy (being created, finalized or deleted right
+  // now). Error of the second: kIo.
+  absl::Status BeginDelete(const protocol::Block& block);
+  absl::Status FinishDelete(const protocol::Block& block, MonotonicTime now);
+  // Instead of FinishDelete: the replica is as it was before, without its writer.
+  void CancelDelete(const protocol::Block& block);
+  // Both steps.
   absl::Status Delete(const protocol::Block& block, MonotonicTime now);
-  // Unlinks at most `limit` replicas whose grace time is over or whose volume is short of space, the oldest first;
-  // returns how many.
-  absl::StatusOr<size_t> PurgeTrash(MonotonicTime now, size_t limit);
+  // Unlinks at most `limit` replicas of one storage whose grace time is over or whose volume is short of space, the
+  // oldest first; returns how many. What could not be unlinked stays for the next time.
+  absl::StatusOr<size_t> PurgeTrash(const StorageId& storage, MonotonicTime now, size_t limit);
   size_t trash_size() const;
 
   // Reads a finalized replica and compares it with its checksums. kCorrupt: it is not served any more.
-  // Errors as OpenReader, and kIo when that much could not be found out.
-  absl::StatusOr<VerifyOutcome> Verify(const protocol::Block& block);
+  // Errors as OpenReader, kNotReplicatedYet when it is not finalized, kIo when that much could not be found out.
+  absl::StatusOr<Verified> Verify(const protocol::Block& block);
 
   // Up to `limit` replicas of one storage with ids >= first, by id: finalized, being written and corrupt ones.
   std::vector<protocol::ReportedReplica> ListRange(const StorageId& storage, BlockId first, size_t limit) const;
   std::vector<protocol::StorageReport> StorageReports() const;
-  // Asks all volumes (or one) for their free space; may wait for the disk.
+  // Asks all volumes (or one) for their free space, and tells one that was full who this datanode is. May wait for the
+  // disk.
   void RefreshSpace();
   void RefreshSpace(const StorageId& storage);
   // Takes a volume offline, e.g. because its disk does not answer.
@@ -176,12 +190,14 @@ class BlockStore {
     GenerationStamp stamp;
     uint64_t length = 0;  // finalized: exact; being written: when the writer was last gone
     State state = State::kCreating;
-    std::shared_ptr<OpenReplica> open;  // while a writer lives
+    State before_delete = State::kCreating;  // while deleting
+    std::shared_ptr<OpenReplica> open;       // while a writer lives
   };
   using Index = absl::btree_map<BlockId, Entry>;
   struct VolumeSlot {
     std::unique_ptr<Volume> volume;
-    Index index;  // guarded by mutex_
+    Index index;                                         // guarded by mutex_, like the rest
+    std::multimap<MonotonicTime, TrashedReplica> trash;  // by the time of deletion
   };
   struct Place {
     VolumeSlot* slot;
@@ -195,11 +211,14 @@ class BlockStore {
   absl::Status DropDuplicates(MonotonicTime now);
   std::optional<Place> Find(BlockId block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Place> FindReadable(const protocol::Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `found` is finalized on `volume`.
+  absl::StatusOr<std::unique_ptr<ReplicaReader>> OpenFinalized(const protocol::Block& found, Volume* volume);
   Volume* ChooseVolume(const StorageId& wanted) const;
   VolumeSlot* SlotOf(const StorageId& storage) const;
   absl::Status NoteSeen(const protocol::Block& block);
-  absl::Status WriteIdentities(const std::function<void(VolumeIdentity*)>& change)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(identity_mutex_);
+  absl::Status WriteIdentity(Volume* volume, const StoreIdentity& identity)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(identity_write_mutex_);
+  absl::Status WriteIdentities(const StoreIdentity& identity) ABSL_EXCLUSIVE_LOCKS_REQUIRED(identity_write_mutex_);
   absl::Status MoveToTrash(Volume& volume, ReplicaPlace place, BlockId block, GenerationStamp stamp, MonotonicTime now);
   void CloseWriter(ReplicaWriter* writer, bool discard);
   void EraseOpen(const OpenReplica& replica);
@@ -210,18 +229,16 @@ class BlockStore {
   BufferPool pool_;
   std::vector<std::unique_ptr<VolumeSlot>> slots_;  // constant after Open
 
-  // Lock order: identity_mutex_ before mutex_ before the volumes' and replicas' own locks. mutex_ is never held across
-  // a disk call; identity_mutex_ is, so that identities are written one after another.
+  // Lock order: identity_write_mutex_ before identity_mutex_ before mutex_ before the volumes' and replicas' own locks.
+  // Only identity_write_mutex_ is held across disk calls, so that identities are written one after another.
+  Mutex identity_write_mutex_;
+  // At the start; a crash may have lost `seen`.
+  protocol::IdMarks earlier_bound_ ABSL_GUARDED_BY(identity_write_mutex_);
   mutable Mutex identity_mutex_;
-  StoreIdentity identity_ ABSL_GUARDED_BY(identity_mutex_);           // its bound is durable: more needs a write first
-  protocol::IdMarks earlier_bound_ ABSL_GUARDED_BY(identity_mutex_);  // at the start; a crash may have lost `seen`
+  // All but `seen` changes under both locks. Its bound is durable: more needs a write first.
+  StoreIdentity identity_ ABSL_GUARDED_BY(identity_mutex_);
 
   mutable Mutex mutex_;  // guards the slots' indexes too
-  struct TrashKey {
-    Volume* volume;
-    TrashedReplica replica;
-  };
-  std::multimap<MonotonicTime, TrashKey> trash_ ABSL_GUARDED_BY(mutex_);  // by the time of deletion
   size_t writers_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -21,7 +21,6 @@ constexpr uint64_t kStampStride = 65536;
 struct Candidate {
   Volume::Found found;
   protocol::StorageType type;
-  bool is_new = false;  // VERSION must be written
 };
 
 absl::Status CheckDirectories(const BlockStoreOptions& options) {
@@ -140,7 +139,8 @@ absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(FileSystem* fs, con
   for (Candidate& candidate : candidates) {
     std::optional<VolumeIdentity>& own = candidate.found.identity;
     const VolumeIdentity before = own.value_or(VolumeIdentity{});
-    if (!own.has_value()) own = VolumeIdentity{.storage = StorageId(absl::StrCat("DS-", random->Uuid()))};
+    const bool is_fresh = !own.has_value();
+    if (is_fresh) own = VolumeIdentity{.storage = StorageId(absl::StrCat("DS-", random->Uuid()))};
     // A crash may have left one directory behind the others.
     own->cluster = identity.cluster;
     own->datanode = identity.datanode;
@@ -149,9 +149,10 @@ absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(FileSystem* fs, con
     own->highest_incarnation = identity.highest_incarnation;
     own->seen = identity.seen;
     own->bound = identity.bound;
-    const bool changed = *own != before;
+    using Write = Volume::IdentityWrite;
+    const Write write = *own == before ? Write::kNone : is_fresh ? Write::kMust : Write::kIfRoom;
     DOLMEN_ASSIGN_OR_RETURN(std::unique_ptr<Volume> volume,
-                            Volume::Start(fs, std::move(candidate.found), changed, options.kept_free_bytes));
+                            Volume::Start(fs, std::move(candidate.found), write, options.kept_free_bytes));
     store->slots_.push_back(std::make_unique<VolumeSlot>());
     store->slots_.back()->volume = std::move(volume);
   }
@@ -176,6 +177,7 @@ absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(FileSystem* fs, con
   }
   DOLMEN_RETURN_IF_ERROR(store->DropDuplicates(now));
 
+  MutexLock one_write(&store->identity_write_mutex_);
   MutexLock identity_lock(&store->identity_mutex_);
   MutexLock lock(&store->mutex_);
   for (const auto& slot : store->slots_) {
@@ -189,14 +191,11 @@ absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(FileSystem* fs, con
 
 BlockStore::~BlockStore() {
   DOLMEN_CHECK(open_writers() == 0, "a writer outlives its store");
-  MutexLock lock(&identity_mutex_);
-  protocol::IdMarks bound = earlier_bound_;
-  Raise(&bound, identity_.seen.block, identity_.seen.stamp);
-  LogIfError(WriteIdentities([&](VolumeIdentity* own) {
-               own->seen = identity_.seen;
-               own->bound = bound;
-             }),
-             "the next start reports a higher bound of ids than was seen");
+  MutexLock one_write(&identity_write_mutex_);
+  StoreIdentity last = identity();
+  last.bound = earlier_bound_;
+  Raise(&last.bound, last.seen.block, last.seen.stamp);
+  LogIfError(WriteIdentities(last), "the next start reports a higher bound of ids than was seen");
 }
 
 absl::Status BlockStore::Load(VolumeContents contents, VolumeSlot* slot, MonotonicTime now) {
@@ -216,7 +215,7 @@ absl::Status BlockStore::Load(VolumeContents contents, VolumeSlot* slot, Monoton
     slot->volume->AddReplica(entry.state == State::kBeingWritten ? 0 : entry.length);
     slot->index[replica.block.id] = std::move(entry);
   }
-  for (const TrashedReplica& trashed : contents.trash) trash_.emplace(now, TrashKey{slot->volume.get(), trashed});
+  for (const TrashedReplica& trashed : contents.trash) slot->trash.emplace(now, trashed);
   return absl::OkStatus();
 }
 
@@ -271,30 +270,45 @@ StoreIdentity BlockStore::identity() const {
   return identity_;
 }
 
-absl::Status BlockStore::WriteIdentities(const std::function<void(VolumeIdentity*)>& change) {
+// All that is known, since the volume may be behind the others.
+absl::Status BlockStore::WriteIdentity(Volume* volume, const StoreIdentity& identity) {
+  VolumeIdentity own = volume->identity();
+  own.cluster = identity.cluster;
+  own.datanode = identity.datanode;
+  own.highest_epoch = identity.highest_epoch;
+  own.highest_incarnation = identity.highest_incarnation;
+  own.seen = identity.seen;
+  own.bound = identity.bound;
+  return volume->WriteIdentity(own);
+}
+
+absl::Status BlockStore::WriteIdentities(const StoreIdentity& identity) {
   size_t written = 0;
+  absl::Status full;
   for (const auto& slot : slots_) {
     if (slot->volume->failed()) continue;
-    VolumeIdentity identity = slot->volume->identity();
-    change(&identity);
-    absl::Status wrote = slot->volume->WriteIdentity(identity);
+    absl::Status wrote = WriteIdentity(slot->volume.get(), identity);
     if (wrote.ok()) {
       ++written;
+    } else if (ReasonOf(wrote) == ErrorReason::kNoSpace) {
+      full = wrote;  // written again when space is back; until then the other volumes know
     } else if (!slot->volume->failed()) {
       return wrote;
     }
   }
   if (written > 0) return absl::OkStatus();
+  if (!full.ok()) return full;
   return MakeError(ErrorReason::kIo, "all volumes are offline; replace the disks and restart");
 }
 
 absl::Status BlockStore::RecordNamenode(const protocol::NamenodeIdentity& namenode) {
+  MutexLock one_write(&identity_write_mutex_);
+  StoreIdentity next = identity();
+  next.cluster = namenode.cluster;
+  next.highest_epoch = namenode.epoch;
+  next.highest_incarnation = namenode.incarnation;
+  DOLMEN_RETURN_IF_ERROR(WriteIdentities(next));
   MutexLock lock(&identity_mutex_);
-  DOLMEN_RETURN_IF_ERROR(WriteIdentities([&](VolumeIdentity* own) {
-    own->cluster = namenode.cluster;
-    own->highest_epoch = namenode.epoch;
-    own->highest_incarnation = namenode.incarnation;
-  }));
   identity_.cluster = namenode.cluster;
   identity_.highest_epoch = namenode.epoch;
   identity_.highest_incarnation = namenode.incarnation;
@@ -302,20 +316,23 @@ absl::Status BlockStore::RecordNamenode(const protocol::NamenodeIdentity& nameno
 }
 
 absl::Status BlockStore::NoteSeen(const protocol::Block& block) {
-  MutexLock lock(&identity_mutex_);
-  protocol::IdMarks seen = identity_.seen;
-  Raise(&seen, block.id, block.stamp);
-  protocol::IdMarks bound = identity_.bound;
-  if (seen.block > bound.block) bound.block = BlockId(seen.block.value() + kBlockIdStride);
-  if (seen.stamp > bound.stamp) bound.stamp = GenerationStamp(seen.stamp.value() + kStampStride);
-  if (bound != identity_.bound) {
-    DOLMEN_RETURN_IF_ERROR(WriteIdentities([&](VolumeIdentity* own) {
-      own->seen = seen;
-      own->bound = bound;
-    }));
-    identity_.bound = bound;
+  {
+    MutexLock lock(&identity_mutex_);
+    if (block.id <= identity_.bound.block && block.stamp <= identity_.bound.stamp) {
+      Raise(&identity_.seen, block.id, block.stamp);
+      return absl::OkStatus();
+    }
   }
-  identity_.seen = seen;
+  MutexLock one_write(&identity_write_mutex_);
+  StoreIdentity next = identity();
+  Raise(&next.seen, block.id, block.stamp);
+  const protocol::IdMarks before = next.bound;
+  if (next.seen.block > next.bound.block) next.bound.block = BlockId(next.seen.block.value() + kBlockIdStride);
+  if (next.seen.stamp > next.bound.stamp) next.bound.stamp = GenerationStamp(next.seen.stamp.value() + kStampStride);
+  if (next.bound != before) DOLMEN_RETURN_IF_ERROR(WriteIdentities(next));
+  MutexLock lock(&identity_mutex_);
+  identity_.bound = next.bound;
+  Raise(&identity_.seen, block.id, block.stamp);
   return absl::OkStatus();
 }
 

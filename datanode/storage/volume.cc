@@ -15,6 +15,10 @@ constexpr std::string_view kLockName = "in_use.lock";
 constexpr std::string_view kBlockPrefix = "blk_";
 constexpr std::string_view kMetaSuffix = ".meta";
 constexpr std::string_view kProbeName = "probe.tmp";
+constexpr std::string_view kSpareName = "VERSION.spare";
+
+// More than VERSION ever takes, so that its blocks hold one (chosen).
+constexpr size_t kSpareBytes = 16 << 10;
 
 // After ENOSPC a volume is offered again when at least this much is free (chosen: one packet and some checksums).
 constexpr uint64_t kSpaceIsBack = 2 << 20;
@@ -100,13 +104,17 @@ absl::StatusOr<Volume::Found> Volume::Look(FileSystem& fs, const std::string& di
   return found;
 }
 
-absl::StatusOr<std::unique_ptr<Volume>> Volume::Start(FileSystem* fs, Found found, bool is_new,
+absl::StatusOr<std::unique_ptr<Volume>> Volume::Start(FileSystem* fs, Found found, IdentityWrite write,
                                                       uint64_t reserved_bytes) {
   DOLMEN_CHECK(found.identity.has_value());
   const VolumeIdentity identity = *found.identity;
   std::unique_ptr<Volume> volume(new Volume(fs, std::move(found), reserved_bytes));
   // VERSION first: a directory without it must be empty, or it is refused.
-  if (is_new) DOLMEN_RETURN_IF_ERROR(volume->WriteIdentity(identity));
+  if (write != IdentityWrite::kNone) {
+    const absl::Status written = volume->WriteIdentity(identity);
+    const bool may_wait = write == IdentityWrite::kIfRoom && ReasonOf(written) == ErrorReason::kNoSpace;
+    if (!written.ok() && !may_wait) return written;
+  }
   for (const std::string& path :
        {volume->FinalizedRoot(), volume->DirectoryFor(ReplicaPlace::kBeingWritten, {}),
         volume->DirectoryFor(ReplicaPlace::kTemporary, {}), volume->TrashDirectory(), volume->QuarantineDirectory()}) {
@@ -115,6 +123,7 @@ absl::StatusOr<std::unique_ptr<Volume>> Volume::Start(FileSystem* fs, Found foun
   // Names made before an earlier crash may not be on disk yet.
   DOLMEN_RETURN_IF_ERROR(fs->SyncDirectory(JoinPath(volume->directory_, "current")));
   DOLMEN_RETURN_IF_ERROR(fs->SyncDirectory(volume->directory_));
+  volume->MakeSpare();
   volume->RefreshSpace();
   return volume;
 }
@@ -184,15 +193,46 @@ VolumeIdentity Volume::identity() const {
 }
 
 absl::Status Volume::WriteIdentity(const VolumeIdentity& identity) {
-  const absl::Status written =
-      WriteFileDurably(*fs_, JoinPath(directory_, kIdentityFileName), EncodeVolumeIdentity(identity));
+  const std::string path = JoinPath(directory_, kIdentityFileName);
+  const std::string content = EncodeVolumeIdentity(identity);
+  absl::Status written = WriteFileDurably(*fs_, path, content);
+  if (ReasonOf(written) == ErrorReason::kNoSpace && GiveUpSpare()) {
+    written = WriteFileDurably(*fs_, path, content);
+    MakeSpare();
+  }
   if (!written.ok()) {
     NoteError(written);
+    MutexLock lock(&mutex_);
+    identity_is_behind_ = true;
     return Annotate(written, absl::StrCat("writing the identity of ", directory_));
   }
   MutexLock lock(&mutex_);
   identity_ = identity;
+  identity_is_behind_ = false;
   return absl::OkStatus();
+}
+
+bool Volume::ShouldWriteIdentityAgain() const {
+  MutexLock lock(&mutex_);
+  return identity_is_behind_ && !full_ && !failed_;
+}
+
+bool Volume::GiveUpSpare() {
+  if (!fs_->RemoveFile(JoinPath(directory_, kSpareName)).ok()) return false;
+  // Some file systems give the room back only when the removal is on disk.
+  return fs_->SyncDirectory(directory_).ok();
+}
+
+void Volume::MakeSpare() {
+  const std::string path = JoinPath(directory_, kSpareName);
+  const absl::StatusOr<uint64_t> size = fs_->FileSize(path);
+  if (size.ok() && *size == kSpareBytes) return;
+  const absl::Status made = [&]() -> absl::Status {
+    DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, fs_->Open(path, OpenMode::kCreateOrOpen));
+    DOLMEN_RETURN_IF_ERROR(file->WriteAt(0, std::string_view(std::string(kSpareBytes, '#'))));
+    return file->Sync();
+  }();
+  LogIfError(made, "without it VERSION cannot be written when the disk is full");
 }
 
 absl::Status Volume::Reserve(uint64_t bytes) {
@@ -228,13 +268,15 @@ void Volume::RefreshSpace() {
     NoteError(space.status());
     return;
   }
-  MutexLock lock(&mutex_);
-  capacity_ = space->capacity_bytes;
-  available_ = space->available_bytes;
-  if (full_ && available_ >= kept_free_bytes_ + kSpaceIsBack) {
+  {
+    MutexLock lock(&mutex_);
+    capacity_ = space->capacity_bytes;
+    available_ = space->available_bytes;
+    if (!full_ || available_ < kept_free_bytes_ + kSpaceIsBack) return;
     full_ = false;
     spdlog::info("volume {}: space is back, {} bytes are free", directory_, available_);
   }
+  MakeSpare();
 }
 
 uint64_t Volume::RemainingBytes() const {
@@ -300,8 +342,10 @@ void Volume::NoteError(const absl::Status& error) {
   MutexLock one_probe(&probe_mutex_);
   if (failed()) return;
   const absl::Status probed = Probe();
-  if (probed.ok() || ReasonOf(probed) == ErrorReason::kNoSpace) {
-    spdlog::warn("volume {}: {}; a probe file can be written, so the volume stays", directory_, MessageOf(error));
+  const ErrorReason found = ReasonOf(probed);
+  if (probed.ok() || found == ErrorReason::kNoSpace || found == ErrorReason::kBusy) {
+    spdlog::warn("volume {}: {}; a probe finds no fault of the disk, so the volume stays", directory_,
+                 MessageOf(error));
     return;
   }
   Fail(absl::StrCat(error.message(), "; probe: ", probed.message()));

@@ -1,6 +1,7 @@
 // One storage directory ("volume"): its lock, identity, names of files, space and health.
 //
 //   <dir>/VERSION               identity (volume_identity.h)
+//   <dir>/VERSION.spare         room for the next VERSION when the disk is full; given up for it
 //   <dir>/in_use.lock           locked while a process owns the directory
 //   <dir>/current/finalized/subdirA/subdirB/blk_<id>, blk_<id>.meta     A = id bits 16..20, B = id bits 8..12
 //   <dir>/current/being_written/blk_<id>, blk_<id>.meta
@@ -53,8 +54,10 @@ class Volume {
   // is not empty (contract C-13); others as from the file system.
   static absl::StatusOr<Found> Look(FileSystem& fs, const std::string& directory);
 
-  // `found.identity` must be set. Writes it if `is_new`, and creates the missing subdirectories.
-  static absl::StatusOr<std::unique_ptr<Volume>> Start(FileSystem* fs, Found found, bool is_new,
+  // Whether VERSION is written at the start. kIfRoom: a full disk keeps the old one, which is behind then.
+  enum class IdentityWrite { kNone, kIfRoom, kMust };
+  // `found.identity` must be set. Writes it as `write` says, and creates the missing subdirectories.
+  static absl::StatusOr<std::unique_ptr<Volume>> Start(FileSystem* fs, Found found, IdentityWrite write,
                                                        uint64_t reserved_bytes);
 
   FileSystem& fs() const { return *fs_; }
@@ -76,8 +79,11 @@ class Volume {
   absl::Status Quarantine(const std::string& path);
 
   VolumeIdentity identity() const;
-  // Durable before it returns. After an error the old or the new content is on disk.
+  // Durable before it returns. After an error the old or the new content is on disk. On a full disk it takes the room
+  // of the spare file. Not from two threads at once.
   absl::Status WriteIdentity(const VolumeIdentity& identity);
+  // The last write failed, and there may be room for it now.
+  bool ShouldWriteIdentityAgain() const;
 
   // Space. Reserved bytes are promised to open writers and are not offered to others.
   // Error: kNoSpace when less than `bytes` remain, or the volume ran full and has not been refreshed since.
@@ -109,6 +115,9 @@ class Volume {
  private:
   Volume(FileSystem* fs, Found found, uint64_t reserved_bytes);
   absl::Status Probe();
+  // True when there was a spare file, and is none any more.
+  bool GiveUpSpare();
+  void MakeSpare();
 
   FileSystem* const fs_;
   const std::string directory_;
@@ -121,6 +130,7 @@ class Volume {
 
   mutable Mutex mutex_;
   VolumeIdentity identity_ ABSL_GUARDED_BY(mutex_);
+  bool identity_is_behind_ ABSL_GUARDED_BY(mutex_) = false;              // on the disk: the last write failed
   std::set<std::string> finalized_directories_ ABSL_GUARDED_BY(mutex_);  // known to exist durably
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;
   std::string failure_ ABSL_GUARDED_BY(mutex_);

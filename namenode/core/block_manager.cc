@@ -32,7 +32,6 @@ BlockManager::BlockManager(const CoreSettings* settings, ClusterId cluster, Epoc
       safe_mode_(settings),
       policy_(settings, &registry_, &scheduled_),
       planner_(settings, &registry_, &map_, &scheduled_, seed),
-      quarantine_(store),
       reports_(&registry_, &map_, &planner_, &quarantine_, &safe_mode_),
       scanner_(&registry_, &map_, &planner_, &safe_mode_) {}
 
@@ -41,7 +40,7 @@ absl::Status BlockManager::Recover(const MetaReader& published, MonotonicTime no
   DOLMEN_ASSIGN_OR_RETURN(Counters counters, ReadCounters(published));
   safe_mode_.SetTotalBlocks(counters.committed_block_count);
   DOLMEN_RETURN_IF_ERROR(registry_.Recover(now), "reading the known storages");
-  return Annotate(quarantine_.Recover(), "reading the quarantined ranges");
+  return Annotate(quarantine_.Recover(published), "reading the quarantined ranges");
 }
 
 absl::StatusOr<Registration> BlockManager::Register(const protocol::RegisterRequest& request, const Counters& newest,
@@ -59,7 +58,7 @@ absl::StatusOr<Registration> BlockManager::Register(const protocol::RegisterRequ
   if (request.seen.block >= newest.next_block) {
     const BlockId highest = std::max(request.seen.block, request.bound.block);
     const BlockId next((highest.value() / kBlockIdStep + 1) * kBlockIdStep);
-    DOLMEN_RETURN_IF_ERROR(quarantine_.AddRange(newest.next_block, next));
+    registration.quarantined = quarantine_.AddRange(newest.next_block, next);
     registration.raise_next_block = next;
   }
   if (request.seen.stamp >= newest.next_stamp) {

@@ -1,7 +1,8 @@
 // Blocks and datanodes: who is there, who has what, and what is to be copied or deleted. A coordinator: the decisions
 // are in the classes it owns.
 //
-// Nothing here is durable but hints (ReplicaStore); everything else is learnt again from registrations and reports.
+// Nothing here is durable but hints (ReplicaStore) and quarantined ranges, which are stored with the namespace;
+// everything else is learnt again from registrations and reports.
 #pragma once
 
 #include <cstdint>
@@ -38,9 +39,11 @@ struct Registration {
   // Session and intervals are set; identity and token key are the caller's to fill in.
   protocol::RegisterReply reply;
   // The datanode saw ids or stamps beyond the counters: the namespace was restored from a backup. The counters must be
-  // raised to these, durably, before the next id is handed out; the ids jumped over are in quarantine already.
+  // raised to these, durably, before the next id is handed out; the ids jumped over are in quarantine already, and the
+  // commit that raises the counters has to hold `quarantined`.
   std::optional<BlockId> raise_next_block;
   std::optional<GenerationStamp> raise_next_stamp;
+  std::vector<MetaWrite> quarantined;
 };
 
 // Core thread only. `published` is always the newest published state. Methods that return a status other than for a

@@ -89,6 +89,8 @@ absl::StatusOr<NamespaceInfo> ReadNamespace(const MetaReader& reader) {
   return DecodeNamespaceInfo(*bytes);
 }
 
+GenerationStamp FirstStampOf(Epoch epoch) { return GenerationStamp(epoch.value() << kStampsPerEpochBits); }
+
 absl::StatusOr<Start> PlanStart(const MetaReader& published, WallTime now) {
   Start start;
   DOLMEN_ASSIGN_OR_RETURN(start.info, ReadNamespace(published));
@@ -105,6 +107,7 @@ absl::StatusOr<Start> PlanStart(const MetaReader& published, WallTime now) {
   const WallTime before = std::max(start.counters.last_commit_time, last.time);
   const bool lagging = now < before && before.ms - now.ms < kMaxClockLagMs;
   start.counters.epoch = last.epoch.Next();
+  start.counters.next_stamp = std::max(start.counters.next_stamp, FirstStampOf(start.counters.epoch));
   start.counters.last_commit_time = lagging ? before : now;
 
   MetaBatch batch(&published);

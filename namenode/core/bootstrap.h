@@ -28,10 +28,16 @@ CommitBatch FormatBatch(const NamespaceInfo& info);
 // layout is newer than this program (the text says which and what to do); kDamaged.
 absl::StatusOr<NamespaceInfo> ReadNamespace(const MetaReader& reader);
 
+// Each epoch has generation stamps of its own, 2^32 of them: a namespace restored from a backup runs in a later epoch
+// than the one that was lost, so a block of the one never has id and stamp of a block of the other, even if the
+// datanode that holds it is away while ids are handed out. Stamps stay below 2^63 for 2^31 starts.
+inline constexpr int kStampsPerEpochBits = 32;
+GenerationStamp FirstStampOf(Epoch epoch);
+
 // What a start writes, to be committed before anything else.
 struct Start {
   NamespaceInfo info;
-  Counters counters;  // as after the commit: the epoch raised by one
+  Counters counters;  // as after the commit: the epoch raised by one, the stamps at least at its first one
   CommitBatch batch;
 };
 // `published` is the newest state. The batch's time follows the rule of all commits: not before the last one while the

@@ -251,7 +251,9 @@ void CommitQueue::DecideInternal(const InternalOperation& operation, OperationCo
     absl::Status operator()(const ExpireSessionsStep&) const {
       const std::optional<WallTime> unused_since = queue->SessionsUnusedSince();
       if (!unused_since.has_value()) return absl::OkStatus();  // too early after the start to know
-      return ops::ExpireSessions(context, &queue->session_cursor_, unused_since);
+      DOLMEN_ASSIGN_OR_RETURN(queue->many_sessions_expired_,
+                              ops::ExpireSessions(context, &queue->session_cursor_, unused_since));
+      return absl::OkStatus();
     }
     absl::Status operator()(const RaiseCounters& raise) const {
       Counters& counters = *context.counters;
@@ -259,6 +261,13 @@ void CommitQueue::DecideInternal(const InternalOperation& operation, OperationCo
         queue->counters_raised_ = true;
       counters.next_block = std::max(counters.next_block, raise.next_block);
       counters.next_stamp = std::max(counters.next_stamp, raise.next_stamp);
+      for (const MetaWrite& write : raise.quarantined) {
+        if (write.value.has_value()) {
+          context.batch->Put(write.family, write.key, *write.value);
+        } else {
+          context.batch->Delete(write.family, write.key);
+        }
+      }
       return absl::OkStatus();
     }
   };

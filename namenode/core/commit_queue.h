@@ -48,10 +48,12 @@ struct CloseExpiredLease {
 };
 struct ReapStep {};
 struct ExpireSessionsStep {};
-// Ids below these were seen on datanodes (the namespace is a restored backup): never hand them out.
+// Ids below these were seen on datanodes (the namespace is a restored backup): never hand them out. `quarantined` says
+// which ids are jumped over (Quarantine::AddRange); it is stored in the same commit.
 struct RaiseCounters {
   BlockId next_block;
   GenerationStamp next_stamp;
+  std::vector<MetaWrite> quarantined;
 };
 using InternalOperation = std::variant<CloseExpiredLease, ReapStep, ExpireSessionsStep, RaiseCounters>;
 
@@ -97,6 +99,8 @@ class CommitQueue {
   bool stopped() const { return !stopped_.ok(); }
   bool in_flight() const { return in_flight_; }
   bool reap_left() const { return reap_left_; }
+  // The last ExpireSessionsStep found so many that the next one should not wait.
+  bool many_sessions_expired() const { return many_sessions_expired_; }
   size_t queued() const { return queue_.size() + internal_.size(); }
   // Own operations that wait for a batch. While there are any, more of them would only be repetitions.
   size_t own_work_queued() const { return internal_.size(); }
@@ -148,6 +152,7 @@ class CommitQueue {
   Counters counters_;
   CommitNumber last_commit_;
   std::string session_cursor_;
+  bool many_sessions_expired_ = false;
   // The lowest commit times of the present and of the last period, each `retry_retention` long by the monotonic clock:
   // a session used since the last period began bears no lower time, whatever the wall clock did meanwhile (F-110).
   std::optional<MonotonicTime> period_began_;

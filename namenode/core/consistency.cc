@@ -40,6 +40,7 @@ class Checker {
     CheckBlocks();
     CheckOpen();
     CheckCounters();
+    DOLMEN_RETURN_IF_ERROR(CheckQuarantined());
     if (violations_ == 0) return absl::OkStatus();
     return MakeError(ErrorReason::kDamaged, absl::StrCat(violations_, " violations: ", absl::StrJoin(listed_, "; ")));
   }
@@ -253,6 +254,7 @@ class Checker {
     if (!bytes.ok() || !bytes->has_value()) return Violation("there are no counters");
     absl::StatusOr<Counters> counters = DecodeCounters(**bytes);
     if (!counters.ok()) return Violation(std::string(MessageOf(counters.status())));
+    next_block_ = counters->next_block;
     if (!nodes_.empty() && nodes_.rbegin()->first >= counters->next_inode)
       Violation("an inode id is above its counter");
     if (!blocks_.empty() && blocks_.rbegin()->first >= counters->next_block)
@@ -268,6 +270,25 @@ class Checker {
       Violation(absl::StrCat("counters say ", counters->block_count, " blocks, ", counters->committed_block_count,
                              " committed; there are ", blocks_.size(), " and ", committed));
     }
+  }
+
+  // Ranges of ids that were jumped over: apart from each other, and below the counter that was raised above them.
+  absl::Status CheckQuarantined() {
+    BlockId end_before;
+    return reader_.Scan(Family::kMeta, keys::kQuarantinedStart, keys::kQuarantinedEnd,
+                        [&](std::string_view key, std::string_view value) {
+                          const absl::StatusOr<BlockId> first = keys::ParseQuarantined(key);
+                          const absl::StatusOr<BlockId> end = keys::ParseQuarantinedValue(value);
+                          if (!first.ok() || !end.ok()) {
+                            Violation(std::string(MessageOf(first.ok() ? end.status() : first.status())));
+                          } else if (*first >= *end || *first <= end_before || *end > next_block_) {
+                            Violation(absl::StrCat("quarantined range from ", first->ToString(), " to before ",
+                                                   end->ToString(), " is empty, overlaps, or is above the counter"));
+                          } else {
+                            end_before = *end;
+                          }
+                          return true;
+                        });
   }
 
   std::string Name(InodeId id) const {
@@ -287,6 +308,7 @@ class Checker {
   std::map<InodeId, OpenRecord> open_;
   std::map<BlockId, BlockRecord> blocks_;
   std::map<std::pair<InodeId, uint64_t>, BlockId> file_blocks_;
+  BlockId next_block_;
   size_t violations_ = 0;
   std::vector<std::string> listed_;
 };

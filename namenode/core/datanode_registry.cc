@@ -222,9 +222,11 @@ absl::StatusOr<DatanodeRegistry::Registered> DatanodeRegistry::Register(const Re
   datanode.registered_at = now;
   datanode.active_streams = 0;
   datanode.active_transfers = 0;
-  // Storages it no longer has are gone with their replicas.
+  // Storages it no longer has are gone with their replicas. One that went and came back has another number now; the
+  // replica store remembers both until the old one's records are erased.
   for (uint32_t number : std::exchange(datanode.storages, {})) {
-    if (!numbers.contains(storages_.at(number).report.id)) DropStorage(number, &registered.changes);
+    const auto kept = numbers.find(storages_.at(number).report.id);
+    if (kept == numbers.end() || kept->second != number) DropStorage(number, &registered.changes);
   }
   for (const StorageReport& report : request.storages) {
     const uint32_t number = numbers.at(report.id);
@@ -263,7 +265,8 @@ void DatanodeRegistry::DropSameAddress(const DatanodeInfo& info, StorageChanges*
 
 void DatanodeRegistry::DropStorage(uint32_t number, StorageChanges* changes) {
   DatanodeStorage& storage = storages_.at(number);
-  numbers_.erase({storage.datanode->info.uuid, storage.report.id});
+  const auto known = numbers_.find({storage.datanode->info.uuid, storage.report.id});
+  if (known != numbers_.end() && known->second == number) numbers_.erase(known);
   storage.datanode = nullptr;
   storage.session = 0;
   storage.progress.Reset();

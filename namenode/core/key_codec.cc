@@ -72,6 +72,33 @@ absl::StatusOr<BlockId> ParseBlock(std::string_view key) {
   return BlockId(LoadBigEndian64(key.data()));
 }
 
+std::string Quarantined(BlockId first) {
+  std::string key(kQuarantinedStart);
+  AppendBigEndian64(&key, first.value());
+  return key;
+}
+
+absl::StatusOr<BlockId> ParseQuarantined(std::string_view key) {
+  if (key.size() != kQuarantinedStart.size() + kIdBytes || !key.starts_with(kQuarantinedStart)) {
+    return MakeError(ErrorReason::kDamaged,
+                     absl::StrCat("key of a quarantined range of ", key.size(), " bytes: expected 'q' and ", kIdBytes));
+  }
+  return BlockId(LoadBigEndian64(key.data() + kQuarantinedStart.size()));
+}
+
+std::string QuarantinedValue(BlockId end) {
+  std::string value;
+  AppendVarint(&value, end.value());
+  return value;
+}
+
+absl::StatusOr<BlockId> ParseQuarantinedValue(std::string_view value) {
+  ByteReader reader(value);
+  const BlockId end(reader.Varint());
+  DOLMEN_RETURN_IF_ERROR(reader.Finish("end of a quarantined range"));
+  return end;
+}
+
 std::string Session(std::string_view client_id) { return std::string(client_id); }
 
 std::string History(uint8_t family, std::string_view key, CommitNumber number) {

@@ -43,5 +43,12 @@ std::string History(uint8_t family, std::string_view key, CommitNumber number);
 inline constexpr std::string_view kNamespaceInfo = "namespace";
 inline constexpr std::string_view kCounters = "counters";
 inline constexpr std::string_view kCommitHeader = "commit";  // written by the store: number, epoch, time, digest
+// Ranges of block ids that were jumped over (quarantine.h): "q", 8-byte first id; value: varint, first id after it.
+inline constexpr std::string_view kQuarantinedStart = "q";
+inline constexpr std::string_view kQuarantinedEnd = "r";
+std::string Quarantined(BlockId first);
+absl::StatusOr<BlockId> ParseQuarantined(std::string_view key);
+std::string QuarantinedValue(BlockId end);
+absl::StatusOr<BlockId> ParseQuarantinedValue(std::string_view value);
 
 }  // namespace dolmen::namenode::keys

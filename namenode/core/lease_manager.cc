@@ -10,6 +10,17 @@ constexpr Duration kPostponement = std::chrono::seconds(10);
 
 }  // namespace
 
+void LeaseManager::SetNow(MonotonicTime now) {
+  const Duration pause = now - now_;
+  now_ = now;
+  if (pause <= settings_.stale_after) return;
+  by_age_.clear();
+  for (auto& [name, holder] : holders_) {
+    holder.renewed = std::min(now, holder.renewed + pause);
+    by_age_.emplace(holder.renewed, name);
+  }
+}
+
 void LeaseManager::Open(const std::string& holder, InodeId inode) {
   const auto [entry, is_new] = holders_.try_emplace(holder);
   entry->second.inodes.insert(inode);

@@ -22,8 +22,10 @@ class LeaseManager final : public LeaseView {
   LeaseManager(const LeaseManager&) = delete;
   LeaseManager& operator=(const LeaseManager&) = delete;
 
-  // The time all judgements are made at; set once per batch and per tick.
-  void SetNow(MonotonicTime now) { now_ = now; }
+  // The time all judgements are made at; set once per batch and per tick. When it was not set for longer than
+  // stale_after, the namenode itself was paused: renewals may be waiting, and the pause is not held against anybody
+  // (F-054, F-112).
+  void SetNow(MonotonicTime now);
 
   // Renews, too: who opens a file is alive.
   void Open(const std::string& holder, InodeId inode);

@@ -141,7 +141,8 @@ absl::StatusOr<protocol::RegisterReply> NamenodeCore::Register(const protocol::R
   DOLMEN_ASSIGN_OR_RETURN(Registration registration, blocks_.Register(request, queue_.newest_counters(), now));
   if (registration.raise_next_block.has_value() || registration.raise_next_stamp.has_value()) {
     queue_.Enqueue(RaiseCounters{registration.raise_next_block.value_or(BlockId()),
-                                 registration.raise_next_stamp.value_or(GenerationStamp())});
+                                 registration.raise_next_stamp.value_or(GenerationStamp()),
+                                 std::move(registration.quarantined)});
   }
   higher_epochs_.erase(request.info.uuid);
   registration.reply.namenode = options_.identity;
@@ -224,7 +225,7 @@ std::vector<Finished> NamenodeCore::Tick(MonotonicTime now) {
     for (const LeaseManager::Expired& expired : leases_.HardExpired(options_.settings.lease_expiries_per_tick))
       queue_.Enqueue(CloseExpiredLease{expired.holder, expired.inode});
     if (queue_.reap_left()) queue_.Enqueue(ReapStep{});
-    if (now - last_session_expiry_ >= kSessionExpiryInterval) {
+    if (queue_.many_sessions_expired() || now - last_session_expiry_ >= kSessionExpiryInterval) {
       last_session_expiry_ = now;
       queue_.Enqueue(ExpireSessionsStep{});
     }

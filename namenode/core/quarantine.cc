@@ -3,44 +3,36 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "common/coding.h"
 #include "common/error.h"
+#include "namenode/core/key_codec.h"
 
 namespace dolmen::namenode {
 namespace {
 
-std::string RangeKey(BlockId first) {
-  std::string key = "q";
-  AppendBigEndian64(&key, first.value());
-  return key;
+MetaWrite Store(BlockId first, BlockId end) {
+  return {Family::kMeta, keys::Quarantined(first), keys::QuarantinedValue(end)};
 }
 
-ReplicaWrite RangeWrite(BlockId first, BlockId end) {
-  std::string value;
-  AppendVarint(&value, end.value());
-  return {ReplicaFamily::kMeta, RangeKey(first), std::move(value)};
-}
+MetaWrite Erase(BlockId first) { return {Family::kMeta, keys::Quarantined(first), std::nullopt}; }
 
 }  // namespace
 
-absl::Status Quarantine::Recover() {
+absl::Status Quarantine::Recover(const MetaReader& published) {
   absl::Status damage;
-  DOLMEN_RETURN_IF_ERROR(
-      store_->Scan(ReplicaFamily::kMeta, "q", "r", [&](std::string_view key, std::string_view value) {
-        ByteReader reader(value);
-        const uint64_t end = reader.Varint();
-        damage = key.size() == 9 ? reader.Finish("quarantined range in the replica store")
-                                 : MakeError(ErrorReason::kDamaged, "replica store: range key of a wrong size");
-        if (!damage.ok()) return false;
-        ranges_[BlockId(LoadBigEndian64(key.data() + 1))] = BlockId(end);
-        return true;
-      }));
+  DOLMEN_RETURN_IF_ERROR(published.Scan(Family::kMeta, keys::kQuarantinedStart, keys::kQuarantinedEnd,
+                                        [&](std::string_view key, std::string_view value) {
+                                          const absl::StatusOr<BlockId> first = keys::ParseQuarantined(key);
+                                          const absl::StatusOr<BlockId> end = keys::ParseQuarantinedValue(value);
+                                          damage = !first.ok() ? first.status() : end.status();
+                                          if (damage.ok()) ranges_[*first] = *end;
+                                          return damage.ok();
+                                        }));
   return damage;
 }
 
-absl::Status Quarantine::AddRange(BlockId first, BlockId end) {
-  if (first >= end) return absl::OkStatus();
-  std::vector<ReplicaWrite> writes;
+std::vector<MetaWrite> Quarantine::AddRange(BlockId first, BlockId end) {
+  std::vector<MetaWrite> writes;
+  if (first >= end) return writes;
   auto at = ranges_.upper_bound(end);
   std::vector<BlockId> merged;
   while (at != ranges_.begin() && (--at)->second >= first) {
@@ -50,20 +42,20 @@ absl::Status Quarantine::AddRange(BlockId first, BlockId end) {
   }
   for (BlockId known : merged) {
     ranges_.erase(known);
-    if (known != first) writes.push_back({ReplicaFamily::kMeta, RangeKey(known), std::nullopt});
+    if (known != first) writes.push_back(Erase(known));
   }
   ranges_[first] = end;
-  writes.push_back(RangeWrite(first, end));
+  writes.push_back(Store(first, end));
   if (ranges_.size() > kMaxRanges) JoinClosest(&writes);
   if (notices_.size() < kMaxNotices) {
     notices_.push_back(absl::StrCat("block ids from ", first.ToString(), " to before ", end.ToString(),
                                     " were never handed out by this namespace (restored from a backup?), but a "
                                     "datanode has seen them; their replicas are quarantined, not deleted"));
   }
-  return store_->Write(writes);
+  return writes;
 }
 
-void Quarantine::JoinClosest(std::vector<ReplicaWrite>* writes) {
+void Quarantine::JoinClosest(std::vector<MetaWrite>* writes) {
   auto closest = ranges_.begin();
   uint64_t smallest_gap = UINT64_MAX;
   for (auto at = ranges_.begin(), next = std::next(at); next != ranges_.end(); at = next++) {
@@ -74,8 +66,8 @@ void Quarantine::JoinClosest(std::vector<ReplicaWrite>* writes) {
   }
   const auto swallowed = std::next(closest);
   closest->second = swallowed->second;
-  writes->push_back({ReplicaFamily::kMeta, RangeKey(swallowed->first), std::nullopt});
-  writes->push_back(RangeWrite(closest->first, closest->second));
+  writes->push_back(Erase(swallowed->first));
+  writes->push_back(Store(closest->first, closest->second));
   ranges_.erase(swallowed);
 }
 

@@ -3,8 +3,8 @@
 // F-150).
 //
 // A block id at or above the counters was never handed out. After a restore the counters are raised above what the
-// datanodes have seen; the ids jumped over are remembered here, in the replica store:
-//   kMeta "q", 8-byte first id -> varint: first id after the range
+// datanodes have seen; the ids jumped over are remembered here. They are stored with the namespace, in the commit that
+// raises the counters: the counters alone would make old data look like deleted blocks.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +28,14 @@ class Quarantine {
   static constexpr size_t kMaxRemembered = 10'000;  // replicas told of once each
   static constexpr size_t kMaxNotices = 100;        // between two calls of TakeNotices
 
-  explicit Quarantine(ReplicaStore* store) : store_(store) {}
-
-  // Errors: kDamaged, kIo.
-  absl::Status Recover();
+  // The stored ranges. Errors: kDamaged, kIo.
+  absl::Status Recover(const MetaReader& published);
   // Ids in [first, end) were never handed out by this namespace's history. Overlaps are merged; beyond kMaxRanges the
   // two that are closest become one. Then ids between them are covered, too, which were handed out: replicas that a
-  // datanode brings back long after their file was deleted may stay. Nothing else changes for them. Errors: kIo.
-  absl::Status AddRange(BlockId first, BlockId end);
+  // datanode brings back long after their file was deleted may stay. Nothing else changes for them.
+  // The range counts from now on. Returns what makes it durable: to be committed together with the counters above it,
+  // in the order of the calls. If that never happens, the namenode starts again without both.
+  [[nodiscard]] std::vector<MetaWrite> AddRange(BlockId first, BlockId end);
   bool Covers(BlockId block) const;
 
   // A report listed a replica that is left alone.
@@ -45,9 +45,8 @@ class Quarantine {
   std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
 
  private:
-  void JoinClosest(std::vector<ReplicaWrite>* writes);
+  void JoinClosest(std::vector<MetaWrite>* writes);
 
-  ReplicaStore* const store_;
   std::map<BlockId, BlockId> ranges_;  // first -> end
   std::set<std::pair<uint32_t, BlockId>> told_;
   uint64_t sightings_ = 0;

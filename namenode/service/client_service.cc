@@ -109,6 +109,19 @@ void ClientService::OnCore(const WireRequest& request, const std::string& peer_h
   });
 }
 
+// Says only that the holder is alive, whoever asks: the caller is not looked up, because that may have to wait for the
+// query threads, and a writer whose renewals wait loses its file.
+void ClientService::RenewLease(const v1::RenewLeaseRequest& request, rpc::UnaryDone<v1::RenewLeaseReply> done) {
+  if (absl::StatusOr<rpc::CallHeader> header = rpc::FromProto(request.header()); !header.ok())
+    return done(header.status());
+  auto renewal = rpc::FromProto(request);
+  if (!renewal.ok()) return done(renewal.status());
+  const bool posted = core_->Post([renewal = *std::move(renewal), done](NamenodeCore& core, MonotonicTime now) {
+    done(ToWire<v1::RenewLeaseReply>(core.RenewLease(renewal, now), core.published().meta->commit_number()));
+  });
+  if (!posted) done(Busy());
+}
+
 void ClientService::AddTo(rpc::UnaryServer* server, rpc::UnaryQueue* queue, rpc::UnaryQueue* reserved) {
   using Service = v1::ClientNamenode::AsyncService;
 #define DOLMEN_ADD_MUTATION(Op)                                                                                        \
@@ -151,9 +164,6 @@ void ClientService::AddTo(rpc::UnaryServer* server, rpc::UnaryQueue* queue, rpc:
   const auto datanodes = [](NamenodeCore& core, const Caller&, const auto&, MonotonicTime now) {
     return absl::StatusOr<protocol::GetDatanodeReportReply>(core.GetDatanodeReport(now));
   };
-  const auto renew = [](NamenodeCore& core, const Caller&, const auto& request, MonotonicTime now) {
-    return absl::StatusOr<protocol::RenewLeaseReply>(core.RenewLease(request, now));
-  };
   const auto safe_mode = [](NamenodeCore& core, const Caller& caller, const auto& request, MonotonicTime now) {
     return core.SetSafeMode(caller, request, now);
   };
@@ -162,10 +172,12 @@ void ClientService::AddTo(rpc::UnaryServer* server, rpc::UnaryQueue* queue, rpc:
   };
   DOLMEN_ADD_METHOD(queue, GetFsStats, OnCore, fs_stats)
   DOLMEN_ADD_METHOD(queue, GetDatanodeReport, OnCore, datanodes)
-  DOLMEN_ADD_METHOD(reserved, RenewLease, OnCore, renew)
   DOLMEN_ADD_METHOD(queue, SetSafeMode, OnCore, safe_mode)
   DOLMEN_ADD_METHOD(queue, ReportBadReplica, OnCore, bad_replica)
 #undef DOLMEN_ADD_METHOD
+  reserved->AddMethod(&service_, &Service::RequestRenewLease,
+                      [this](const v1::RenewLeaseRequest& request, const std::string&,
+                             rpc::UnaryDone<v1::RenewLeaseReply> done) { RenewLease(request, std::move(done)); });
   server->AddService(&service_);
 }
 

@@ -31,6 +31,7 @@ class ClientService {
   void Query(const WireRequest& request, const std::string& peer_host, rpc::UnaryDone<WireReply> done, Run run);
   template <typename WireRequest, typename WireReply, typename Run>
   void OnCore(const WireRequest& request, const std::string& peer_host, rpc::UnaryDone<WireReply> done, Run run);
+  void RenewLease(const v1::RenewLeaseRequest& request, rpc::UnaryDone<v1::RenewLeaseReply> done);
   template <typename WireReply, typename Next>
   void AsCaller(const std::string& user, const std::string& peer_host, const rpc::UnaryDone<WireReply>& done,
                 Next next);

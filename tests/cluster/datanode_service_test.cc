@@ -168,6 +168,34 @@ TEST_F(DatanodeServiceTest, AStreamThatEndsBeforeItsSetupLeaksNothing) {
   EXPECT_TRUE(Quiet(0));
 }
 
+TEST_F(DatanodeServiceTest, ASenderThatRepeatsPacketsAndTakesNoAcksIsCutOff) {
+  StartRegistered(1);
+  const Block block = MakeBlock(1);
+  const auto stub = Stub(0);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  const auto stream = stub->WriteBlock(&context);
+  v1::WriteFrame setup;
+  setup.mutable_setup()->mutable_block()->set_id(block.id.value());
+  setup.mutable_setup()->mutable_block()->set_stamp(block.stamp.value());
+  setup.mutable_setup()->set_token(Token(block.id));
+  setup.mutable_setup()->set_expected_bytes(1 << 20);
+  ASSERT_TRUE(stream->Write(setup));
+  v1::AckFrame ack;
+  ASSERT_TRUE(stream->Read(&ack));
+  v1::WriteFrame packet;
+  packet.mutable_packet();  // packet 0, without bytes
+  ASSERT_TRUE(stream->Write(packet));
+  ASSERT_TRUE(stream->Read(&ack));
+  constexpr int kMost = 500'000;
+  int repeats = 0;
+  while (repeats < kMost && stream->Write(packet)) ++repeats;
+  EXPECT_LT(repeats, kMost);
+  context.TryCancel();
+  stream->Finish();
+  EXPECT_TRUE(Quiet(0));
+}
+
 TEST_F(DatanodeServiceTest, ADeadNextHopIsNamed) {  // F-020
   StartRegistered(2);
   const protocol::WriteSetup setup = Setup(MakeBlock(1), {0, 1});

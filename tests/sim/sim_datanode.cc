@@ -164,23 +164,31 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   void Do(session_action::Stop& action) { DOLMEN_CHECK(false, MessageOf(action.why)); }
   void Do(session_action::Notice&) {}
   void Do(session_action::Execute& action) {
+    if (auto* deletion = std::get_if<protocol::DeleteReplicasCommand>(&action.command)) Accept(deletion);
     At(DiskDone(now()),
        [this, command = action.command] { std::visit([this](const auto& one) { Obey(one); }, command); });
+  }
+  // As Node does, at once: from now on no report vouches for these replicas. The disk follows.
+  void Accept(protocol::DeleteReplicasCommand* command) {
+    std::erase_if(command->blocks, [&](const protocol::Block& block) {
+      auto storage = store->StorageOf(block.id);
+      if (!storage.has_value() || (!command->storage.is_none() && *storage != command->storage)) return true;
+      return !store->BeginDelete(block).ok();
+    });
   }
   void Obey(const protocol::DeleteReplicasCommand& command) {
     for (const protocol::Block& block : command.blocks) {
       auto storage = store->StorageOf(block.id);
-      if (!storage.has_value() || (!command.storage.is_none() && *storage != command.storage)) continue;
-      if (store->Delete(block, now()).ok())
+      if (storage.has_value() && store->FinishDelete(block, now()).ok())
         StepSession(session_event::ReplicaChanged{*storage, {block, protocol::ReplicaState::kDeleted}});
     }
   }
   void Obey(const protocol::VerifyReplicaCommand& command) {
-    const auto outcome = store->Verify(command.block);
-    if (!outcome.ok()) return;
-    const bool good = *outcome == datanode::VerifyOutcome::kGood;
+    const auto verified = store->Verify(command.block);
+    if (!verified.ok()) return;
+    const bool good = verified->outcome == datanode::VerifyOutcome::kGood;
     const auto state = good ? protocol::ReplicaState::kFinalized : protocol::ReplicaState::kCorrupt;
-    StepSession(session_event::ReplicaChanged{command.storage, {command.block, state}});
+    StepSession(session_event::ReplicaChanged{command.storage, {verified->block, state}});
   }
   void Obey(const protocol::SendFullReportCommand&) {}
   void Obey(const protocol::CopyReplicaCommand& command) {
@@ -394,7 +402,9 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   }
   void SchedulePurge() {
     At(now() + std::chrono::seconds(5), [this] {
-      LogIfError(store->PurgeTrash(now(), 100).status(), "purged again later");
+      for (const protocol::StorageReport& storage : store->StorageReports()) {
+        LogIfError(store->PurgeTrash(storage.id, now(), 100).status(), "purged again later");
+      }
       store->RefreshSpace();
       SchedulePurge();
     });
@@ -486,7 +496,7 @@ std::vector<std::pair<protocol::Block, absl::Status>> SimDatanode::VerifyFinaliz
   for (const protocol::Block& block : Finalized()) {
     auto outcome = process_->store->Verify(block);
     verified.emplace_back(block, !outcome.ok() ? outcome.status()
-                                 : *outcome == datanode::VerifyOutcome::kGood
+                                 : outcome->outcome == datanode::VerifyOutcome::kGood
                                      ? absl::OkStatus()
                                      : MakeError(ErrorReason::kChecksum, "checksums differ"));
   }

@@ -9,8 +9,16 @@
 #include "namenode/core/ops/ops.h"
 
 namespace dolmen::namenode::ops {
+namespace {
 
-absl::Status ExpireSessions(OperationContext& context, std::string* cursor, std::optional<WallTime> unused_since) {
+// From one expired record in so many on, the next step follows at once. Below that, records that are still needed are
+// most of what is stored, and going through them faster would be for little.
+constexpr size_t kFewInHowMany = 20;
+
+}  // namespace
+
+absl::StatusOr<bool> ExpireSessions(OperationContext& context, std::string* cursor,
+                                    std::optional<WallTime> unused_since) {
   const size_t limit = std::max<size_t>(context.settings->reap_entries_per_step, 1);
   const WallTime used_before =
       unused_since.value_or(WallTime{context.now.ms - context.settings->retry_retention.count()});
@@ -30,9 +38,10 @@ absl::Status ExpireSessions(OperationContext& context, std::string* cursor, std:
         return ++seen < limit;
       }));
   DOLMEN_RETURN_IF_ERROR(failed);
+  const size_t expired_count = expired.size();
   for (std::string& key : expired) context.batch->Delete(Family::kRetries, std::move(key));
   *cursor = seen < limit ? std::string() : std::move(last);
-  return absl::OkStatus();
+  return expired_count > 0 && expired_count * kFewInHowMany >= seen;
 }
 
 }  // namespace dolmen::namenode::ops

@@ -44,8 +44,8 @@ absl::StatusOr<bool> ReapDetached(OperationContext& context);
 
 // One paced step of dropping retry sessions not used for the retention time, beginning after `cursor` (updated; empty
 // when a round is done). `unused_since`: those last used before it; by default what the batch's time gives, which a
-// wall clock that jumped makes wrong.
-absl::Status ExpireSessions(OperationContext& context, std::string* cursor,
-                            std::optional<WallTime> unused_since = std::nullopt);
+// wall clock that jumped makes wrong. Returns whether so many were dropped that the next step should follow at once.
+absl::StatusOr<bool> ExpireSessions(OperationContext& context, std::string* cursor,
+                                    std::optional<WallTime> unused_since = std::nullopt);
 
 }  // namespace dolmen::namenode::ops

@@ -63,9 +63,12 @@ TEST_F(FaultyRules, EveryOperationCanFail) {
       {FileOperation::kCreateDirectory, [&] { return fs_.CreateDirectories("/d"); }},
   };
   for (const auto& [operation, call] : calls) {
-    const int rule = fs_.AddRule({.operation = operation, .fault = FileFault::kNoSpace});
-    EXPECT_EQ(ReasonOf(call()), ErrorReason::kNoSpace) << static_cast<int>(operation);
-    EXPECT_EQ(fs_.fired(rule), 1u);
+    for (const auto& [fault, reason] :
+         {std::pair(FileFault::kNoSpace, ErrorReason::kNoSpace), std::pair(FileFault::kBusy, ErrorReason::kBusy)}) {
+      const int rule = fs_.AddRule({.operation = operation, .fault = fault});
+      EXPECT_EQ(ReasonOf(call()), reason) << static_cast<int>(operation);
+      EXPECT_EQ(fs_.fired(rule), 1u);
+    }
   }
   for (const auto& [operation, call] : calls) {
     if (operation != FileOperation::kRename && operation != FileOperation::kRemove) {

@@ -2,6 +2,7 @@
 #include "common/file_system.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <map>
 #include <memory>
@@ -337,6 +338,23 @@ TEST(Paths, AreJoinedAndSplit) {
   EXPECT_EQ(DirectoryOf("/a"), "/");
   EXPECT_EQ(DirectoryOf("/"), "/");
   EXPECT_EQ(DirectoryOf("a"), ".");
+}
+
+TEST(PosixFileSystemTest, TooManyOpenFilesAreBusyAndNoFaultOfTheDisk) {
+  const TempDir directory;
+  const std::unique_ptr<FileSystem> fs = MakePosixFileSystem();
+  const std::string path = JoinPath(directory.path(), "file");
+  ASSERT_TRUE(fs->Open(path, OpenMode::kCreateNew).ok());
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status opened = fs->Open(path, OpenMode::kRead).status();
+  const absl::Status synced = fs->SyncDirectory(directory.path());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(ReasonOf(opened), ErrorReason::kBusy) << opened;
+  EXPECT_EQ(ReasonOf(synced), ErrorReason::kBusy) << synced;
+  EXPECT_TRUE(fs->Open(path, OpenMode::kRead).ok());
 }
 
 }  // namespace

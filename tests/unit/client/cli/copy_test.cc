@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "client/cli/ordered_jobs.h"
 #include "client/cli/shell_error.h"
@@ -39,6 +41,13 @@ class CopyTest : public ShellFixture {
     std::sort(names.begin(), names.end());
     return names;
   }
+  // Gives another job the time to write that; returns all the same if none does. Once: a job reads more than once.
+  void WaitOnceForLocal(const std::string& name, const std::string& content) {
+    if (waited_.exchange(true)) return;
+    for (int i = 0; i < 100 && ReadLocal(name) != content; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
   // %s in the line is the local directory.
   void ExpectRun(std::string line, int code, std::string err, std::string_view input = {}) {
     for (std::string* text : {&line, &err}) {
@@ -52,6 +61,7 @@ class CopyTest : public ShellFixture {
   }
 
   TempDir dir_;
+  std::atomic<bool> waited_{false};
 };
 
 // ---- put: where things go ----
@@ -349,6 +359,71 @@ TEST_F(CopyTest, GetIntoAFileThatCannotBeMade) {
   fs_.PutFile("/f", "1");
   std::filesystem::create_directory(Local("f._COPYING_"));
   ExpectRun("dfs -get /f %s/f", 1, "get: %s/f._COPYING_ (Is a directory)\n");
+}
+
+// ---- names in flight ----
+
+// A put that was killed leaves x._COPYING_, the name of the temporary of a copy of x.
+TEST_F(CopyTest, ALeftoverTemporaryIsCopiedAfterItsFileNotMeanwhile) {
+  const std::string large(3 << 20, 'L');
+  fs_.PutFile("/t/x", large);
+  fs_.PutFile("/t/x._COPYING_", "small");
+  fs_.fail = [this](const std::string& operation, const std::string& path) {
+    // x has made its temporary; the leftover has every chance to take that name.
+    if (operation == "Read" && path == "/t/x") WaitOnceForLocal("out/x._COPYING_", "small");
+    return absl::OkStatus();
+  };
+  ExpectRun("dfs -get /t %s/out", 0, "");
+  EXPECT_THAT(LocalNames(), ElementsAre("out", "out/x", "out/x._COPYING_"));
+  EXPECT_TRUE(ReadLocal("out/x") == large);
+  EXPECT_EQ(ReadLocal("out/x._COPYING_"), "small");
+}
+
+TEST_F(CopyTest, APutOverLeftoversKeepsTheirContentsApart) {
+  WriteLocal("t/x", "large");
+  WriteLocal("t/x._COPYING_", "small");
+  fs_.PutFile("/t/x", "old");
+  fs_.PutFile("/t/x._COPYING_", "old leftover");
+  fs_.fail = [this](const std::string& operation, const std::string& path) {
+    if (operation != "Write" || path != "/t/x._COPYING_" || waited_.exchange(true)) return absl::OkStatus();
+    for (int i = 0; i < 100 && fs_.Content("/t/x._COPYING_") != "small"; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return absl::OkStatus();
+  };
+  ExpectRun("dfs -put -f %s/t /", 0, "");
+  EXPECT_THAT(fs_.Paths(), ElementsAre("/t/", "/t/x", "/t/x._COPYING_"));
+  EXPECT_EQ(fs_.Content("/t/x"), "large");
+  EXPECT_EQ(fs_.Content("/t/x._COPYING_"), "small");
+}
+
+TEST_F(CopyTest, TwoSourcesOfOneNameDoNotReplaceEachOther) {
+  fs_.PutFile("/a/x", "first");
+  fs_.PutFile("/b/x", "second");
+  std::filesystem::create_directory(Local("d"));
+  fs_.fail = [this](const std::string& operation, const std::string& path) {
+    if (operation == "Read" && path == "/a/x") WaitOnceForLocal("d/x", "second");
+    return absl::OkStatus();
+  };
+  ExpectRun("dfs -get -t 2 /a/x /b/x %s/d", 1, "get: `%s/d/x': File exists\n");
+  EXPECT_THAT(LocalNames(), ElementsAre("d", "d/x"));
+  EXPECT_EQ(ReadLocal("d/x"), "first");
+  ExpectRun("dfs -get -f -t 2 /a/x /b/x %s/d", 0, "");
+  EXPECT_EQ(ReadLocal("d/x"), "second") << "with -f the later one wins";
+}
+
+TEST_F(CopyTest, ALocalFileThatAppearsMeanwhileIsReplacedOnlyWithForce) {
+  fs_.PutFile("/x", "mine");
+  fs_.fail = [this](const std::string& operation, const std::string&) {
+    if (operation == "Read") WriteLocal("x", "theirs");
+    return absl::OkStatus();
+  };
+  ExpectRun("dfs -get /x %s", 1, "get: `%s/x': File exists\n");
+  EXPECT_EQ(ReadLocal("x"), "theirs");
+  EXPECT_THAT(LocalNames(), ElementsAre("x")) << "no temporary is left";
+  std::filesystem::remove(Local("x"));
+  ExpectRun("dfs -get -f /x %s", 0, "");
+  EXPECT_EQ(ReadLocal("x"), "mine");
 }
 
 // ---- jobs ----

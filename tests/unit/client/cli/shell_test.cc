@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "client/cli/command_text.h"
@@ -88,6 +89,28 @@ TEST_F(ShellTest, ASettingsFileIsReadWhenNamed) {
   const Printed bad = Run("dfs -conf " + file + " -ls /");
   EXPECT_EQ(bad.code, 255);
   EXPECT_THAT(bad.err, AllOf(StartsWith("dolmen: "), HasSubstr("nonsense")));
+}
+
+TEST_F(ShellTest, ASettingsFileThatCannotBeReadIsNamedWithItsOrigin) {
+  const TempDir dir;
+  const std::string missing = dir.path() + "/none.toml";
+  ExpectRun("dfs -conf " + missing + " -ls /", 255, "",
+            "dolmen: cannot read the settings file '" + missing + "' (given with -conf): No such file or directory\n");
+  ExpectRun("-conf " + dir.path() + " dfsadmin -report", 255, "",
+            "dolmen: cannot read the settings file '" + dir.path() + "' (given with -conf): Is a directory\n");
+  EXPECT_EQ(RunWords({"dfs", "-conf", "", "-ls", "/"}).err,
+            "dolmen: cannot read the settings file '' (given with -conf): No such file or directory\n");
+  environment_["DOLMEN_CONF"] = missing;
+  ExpectRun(
+      "dfs -ls /", 255, "",
+      "dolmen: cannot read the settings file '" + missing + "' (given by DOLMEN_CONF): No such file or directory\n");
+  EXPECT_TRUE(connected_.empty());
+  environment_.erase("DOLMEN_CONF");
+  environment_["HOME"] = dir.path();
+  std::filesystem::create_directories(dir.path() + "/.dolmen/client.toml");
+  ExpectRun("dfs -ls /", 255, "",
+            "dolmen: cannot read the settings file '" + dir.path() +
+                "/.dolmen/client.toml' (found as no other was given): Is a directory\n");
 }
 
 TEST_F(ShellTest, BadSettingsAreOneLine) {
@@ -261,7 +284,11 @@ TEST_F(ShellTest, StatTakesAFormatOnlyIfItHasAPercentSign) {
   fs_.PutFile("/user/ann/f", "12345");
   ExpectRun("dfs -stat f", 0, "2021-04-25 10:11:12\n", "");
   ExpectRun("dfs -stat %n:%b f", 0, "f:5\n", "");
-  ExpectRun("dfs -stat %n", 0, "", "");
+  ExpectUsage("dfs -stat %n", "-stat: Not enough arguments: expected 1 but got 0", "stat");
+  fs_.PutFile("/a%b", "1");
+  ExpectUsage("dfs -stat /a%b", "-stat: Not enough arguments: expected 1 but got 0", "stat");
+  ExpectUsage("dfs -stat -R /a%b", "-stat: Not enough arguments: expected 1 but got 0", "stat");
+  ExpectRun("dfs -stat %n /a%b", 0, "a%b\n", "");
   ExpectRun("dfs -stat -R %n /user", 0, "user\nann\nf\n", "");
   ExpectRun("dfs -stat plain", 1, "", "stat: `plain': No such file or directory\n");
 }

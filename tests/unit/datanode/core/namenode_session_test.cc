@@ -194,6 +194,39 @@ TEST_F(NamenodeSessionTest, AnEpochThatCannotBeRecordedIsNotObeyed) {
   EXPECT_TRUE(Take<session_action::SendRegister>().has_value());
 }
 
+TEST_F(NamenodeSessionTest, ARecordingThatHangsIsNotWaitedForForEver) {  // F-070
+  const auto register_with = [this](NamenodeIdentity namenode) {
+    const auto request = Take<session_action::SendRegister>();
+    ASSERT_TRUE(request.has_value());
+    Step(session_event::RegisterAnswered{request->request, Registration(namenode)});
+  };
+  Tick();
+  register_with(first_);
+  ASSERT_TRUE(Take<session_action::RecordIdentity>().has_value());
+  EXPECT_EQ(session_->NextDeadline(), now_ + 60s);
+  Advance(60s);
+  Advance(5s);
+  // The same one: its write is under way already.
+  register_with(first_);
+  EXPECT_FALSE(Take<session_action::RecordIdentity>().has_value());
+  Advance(60s);
+  Advance(5s);
+  // A newer one waits until the write is through, and is asked again.
+  const NamenodeIdentity second{.cluster = ClusterId("C"), .epoch = Epoch(4), .incarnation = "y"};
+  register_with(second);
+  EXPECT_FALSE(Take<session_action::RecordIdentity>().has_value());
+  EXPECT_FALSE(session_->registered());
+  Step(session_event::IdentityRecorded{});
+  EXPECT_FALSE(session_->registered());
+  EXPECT_EQ(session_->known().highest_epoch, Epoch(3));
+  Advance(5s);
+  register_with(second);
+  EXPECT_EQ(Take<session_action::RecordIdentity>()->namenode, second);
+  Step(session_event::IdentityRecorded{});
+  EXPECT_TRUE(session_->registered());
+  EXPECT_EQ(session_->known().highest_epoch, Epoch(4));
+}
+
 TEST_F(NamenodeSessionTest, CommandsOfAnotherNamenodeAreRefused) {
   for (const NamenodeIdentity& other :
        {NamenodeIdentity{ClusterId("C"), Epoch(2), "x"}, NamenodeIdentity{ClusterId("C"), Epoch(3), "other"},

@@ -121,7 +121,7 @@ TEST(VolumeWorkersTest, ManyStreamsOnOneVolumeKeepTheirBytesApart) {
     EXPECT_TRUE(Eventually([&] { return finalized == kBlocks; }, std::chrono::seconds(60)));
     for (uint64_t n = 1; n <= kBlocks; n += 3) {
       workers.background().Post([&, n] {
-        EXPECT_EQ(*store->Verify(MakeBlock(n)), VerifyOutcome::kGood);
+        EXPECT_EQ(store->Verify(MakeBlock(n))->outcome, VerifyOutcome::kGood);
         EXPECT_TRUE(store->Delete(MakeBlock(n), kClock.Now()).ok());
       });
     }
@@ -136,7 +136,7 @@ TEST(VolumeWorkersTest, ManyStreamsOnOneVolumeKeepTheirBytesApart) {
     if (n % 3 == 1) {
       EXPECT_FALSE(store->StorageOf(MakeBlock(n).id).has_value());
     } else {
-      EXPECT_EQ(*store->Verify(MakeBlock(n)), VerifyOutcome::kGood);
+      EXPECT_EQ(store->Verify(MakeBlock(n))->outcome, VerifyOutcome::kGood);
     }
   }
 }

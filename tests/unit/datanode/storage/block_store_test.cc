@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "common/fault_point.h"
@@ -92,6 +93,17 @@ class BlockStoreTest : public ::testing::TestWithParam<Disk> {
     }
     return all;
   }
+  // On all volumes.
+  absl::StatusOr<size_t> Purge(MonotonicTime now, size_t limit) {
+    size_t purged = 0;
+    absl::Status failed;
+    for (const auto& storage : store_->StorageReports()) {
+      const absl::StatusOr<size_t> one = store_->PurgeTrash(storage.id, now, limit);
+      if (one.ok()) purged += *one;
+      if (!one.ok()) failed = one.status();
+    }
+    return failed.ok() ? absl::StatusOr<size_t>(purged) : failed;
+  }
   StorageId Storage(size_t i) { return store_->StorageReports()[i].id; }
   std::string Finalized(const std::string& volume, const Block& block, bool meta = false) {
     return root_ + volume + "/current/finalized/subdir" + std::to_string((block.id.value() >> 16) & 31) + "/subdir" +
@@ -124,7 +136,7 @@ TEST_P(BlockStoreTest, FinalizedReplicasAreReadBackAfterARestart) {
   for (int i = 0; i < 2; ++i) {
     for (const uint64_t length : {0, 1, 511, 512, 513, 70000}) {
       EXPECT_TRUE(Read(MakeBlock(length + 1), length).ok());
-      EXPECT_EQ(*store_->Verify(MakeBlock(length + 1)), VerifyOutcome::kGood);
+      EXPECT_EQ(store_->Verify(MakeBlock(length + 1))->outcome, VerifyOutcome::kGood);
     }
     EXPECT_EQ(Report().size(), 6u);
     Restart();
@@ -237,13 +249,87 @@ TEST_P(BlockStoreTest, DeletedReplicasWaitInTrashForTheGraceTime) {  // C-15
             absl::Cord(BlockBytes(MakeBlock(1).id, 10)));
   EXPECT_EQ(ReasonOf(store_->OpenReader(MakeBlock(1)).status()), ErrorReason::kReplicaNotFound);
   Put(1, 20);  // the same block may come back at once
-  EXPECT_EQ(*store_->PurgeTrash(kStart + options_.trash_grace - Duration(1), 10), 0u);
+  EXPECT_EQ(*Purge(kStart + options_.trash_grace - Duration(1), 10), 0u);
   Restart();
   EXPECT_EQ(store_->trash_size(), 1u);
-  EXPECT_EQ(*store_->PurgeTrash(kStart + options_.trash_grace, 10), 1u);
+  EXPECT_EQ(*Purge(kStart + options_.trash_grace, 10), 1u);
   EXPECT_TRUE(base_->List(root_ + "/one/trash")->empty());
   EXPECT_TRUE(base_->List(root_ + "/two/trash")->empty());
   EXPECT_TRUE(Read(MakeBlock(1), 20).ok());
+}
+
+TEST_P(BlockStoreTest, AReplicaWhoseDeletionIsAcceptedIsNotVouchedFor) {
+  Put(1, 10);
+  ASSERT_TRUE(store_->BeginDelete(MakeBlock(1)).ok());
+  EXPECT_TRUE(Report().empty());
+  EXPECT_EQ(ReasonOf(store_->OpenReader(MakeBlock(1)).status()), ErrorReason::kReplicaNotFound);
+  EXPECT_EQ(ReasonOf(store_->Verify(MakeBlock(1)).status()), ErrorReason::kReplicaNotFound);
+  EXPECT_EQ(ReasonOf(store_->BeginDelete(MakeBlock(1))), ErrorReason::kBusy);
+  EXPECT_EQ(ReasonOf(store_->CreateReplica({.block = MakeBlock(1)}).status()), ErrorReason::kBusy);
+  store_->CancelDelete(MakeBlock(1));
+  ASSERT_EQ(Report().size(), 1u);
+  EXPECT_EQ(Report()[0].state, ReplicaState::kFinalized);
+  EXPECT_TRUE(Read(MakeBlock(1), 10).ok());
+  ASSERT_TRUE(store_->BeginDelete(MakeBlock(1)).ok());
+  ASSERT_TRUE(store_->FinishDelete(MakeBlock(1), kStart).ok());
+  EXPECT_EQ(store_->trash_size(), 1u);
+  Put(1, 20);
+}
+
+TEST_P(BlockStoreTest, ACancelledDeletionLeavesAReplicaWithoutItsWriter) {
+  auto writer = Create(MakeBlock(1));
+  ASSERT_TRUE(writer->Write(BlockPacket(MakeBlock(1).id, 0, 700)).ok());
+  ASSERT_TRUE(store_->BeginDelete(MakeBlock(1)).ok());
+  store_->CancelDelete(MakeBlock(1));
+  EXPECT_EQ(ReasonOf(writer->Write(BlockPacket(MakeBlock(1).id, 700, 800))), ErrorReason::kReplicaNotFound);
+  writer.reset();
+  ASSERT_EQ(Report().size(), 1u);
+  EXPECT_EQ(Report()[0].state, ReplicaState::kBeingWritten);
+  EXPECT_EQ(Report()[0].block.length, 700u);
+}
+
+TEST_P(BlockStoreTest, OnlyFinalizedReplicasAreVerified) {
+  auto writer = Create(MakeBlock(1));
+  ASSERT_TRUE(writer->Write(BlockPacket(MakeBlock(1).id, 0, 700)).ok());
+  writer->SetVisibleLength(700);
+  EXPECT_EQ(ReasonOf(store_->Verify(MakeBlock(1, 300)).status()), ErrorReason::kNotReplicatedYet);
+  ASSERT_TRUE(Finalize(writer.get()).ok());
+  const auto good = store_->Verify(MakeBlock(1, 300));
+  ASSERT_TRUE(good.ok()) << good.status();
+  EXPECT_EQ(good->outcome, VerifyOutcome::kGood);
+  EXPECT_EQ(good->block, MakeBlock(1, 700));  // not the length that was asked for
+  Damage(Finalized(store_->StorageOf(MakeBlock(1).id) == Storage(0) ? "/one" : "/two", MakeBlock(1)), 600);
+  for (int i = 0; i < 2; ++i) {  // found out, then known
+    const auto corrupt = store_->Verify(MakeBlock(1, 300));
+    ASSERT_TRUE(corrupt.ok()) << corrupt.status();
+    EXPECT_EQ(corrupt->outcome, VerifyOutcome::kCorrupt);
+    EXPECT_EQ(corrupt->block, MakeBlock(1, 700));
+  }
+}
+
+TEST_P(BlockStoreTest, WhatCouldNotBePurgedIsPurgedLater) {
+  for (const FileOperation operation : {FileOperation::kSyncDirectory, FileOperation::kRemove}) {
+    for (const uint64_t n : {1, 2, 3}) Put(n, 10, Storage(n == 3 ? 1 : 0));
+    for (const uint64_t n : {1, 2, 3}) ASSERT_TRUE(store_->Delete(MakeBlock(n), kStart).ok());
+    fs_->AddRule({.operation = operation, .path_contains = "/one/trash"});
+    const MonotonicTime due = kStart + options_.trash_grace;
+    EXPECT_EQ(ReasonOf(Purge(due, 10).status()), ErrorReason::kIo);
+    EXPECT_TRUE(base_->List(root_ + "/two/trash")->empty());
+    EXPECT_EQ(store_->trash_size(), operation == FileOperation::kRemove ? 1u : 2u);
+    EXPECT_EQ(*Purge(due, 10), operation == FileOperation::kRemove ? 1u : 2u);
+    EXPECT_TRUE(base_->List(root_ + "/one/trash")->empty());
+    EXPECT_EQ(store_->trash_size(), 0u);
+  }
+  EXPECT_TRUE(store_->IsOnline(Storage(0)));
+}
+
+TEST_P(BlockStoreTest, AVolumeWhoseTrashCannotBeSyncedIsChecked) {
+  Put(1, 10, Storage(0));
+  ASSERT_TRUE(store_->Delete(MakeBlock(1), kStart).ok());
+  fs_->AddRule({.operation = FileOperation::kSyncDirectory, .path_contains = "/one/trash"});
+  fs_->AddRule({.operation = FileOperation::kWrite, .path_contains = "/one/probe"});
+  EXPECT_FALSE(Purge(kStart + options_.trash_grace, 10).ok());
+  EXPECT_FALSE(store_->IsOnline(Storage(0)));
 }
 
 TEST_P(BlockStoreTest, TrashDoesNotKeepAVolumeFull) {
@@ -251,7 +337,7 @@ TEST_P(BlockStoreTest, TrashDoesNotKeepAVolumeFull) {
   options_.kept_free_bytes = uint64_t{1} << 60;
   Restart();
   ASSERT_TRUE(store_->Delete(MakeBlock(1), kStart).ok());
-  EXPECT_EQ(*store_->PurgeTrash(kStart, 10), 1u);
+  EXPECT_EQ(*Purge(kStart, 10), 1u);
   EXPECT_TRUE(base_->List(root_ + "/one/trash")->empty());
   EXPECT_TRUE(base_->List(root_ + "/two/trash")->empty());
 }
@@ -273,7 +359,7 @@ TEST_P(BlockStoreTest, AFlippedBitIsFoundAndTheReplicaNeverServedAgain) {  // F-
   Damage(Finalized("/one", MakeBlock(2), true), kChecksumHeaderBytes + 1);
   for (const uint64_t n : {1, 2}) {
     EXPECT_EQ(ReasonOf(Read(MakeBlock(n), 3000)), ErrorReason::kChecksum);
-    EXPECT_EQ(*store_->Verify(MakeBlock(n)), VerifyOutcome::kCorrupt);
+    EXPECT_EQ(store_->Verify(MakeBlock(n))->outcome, VerifyOutcome::kCorrupt);
     EXPECT_EQ(ReasonOf(store_->OpenReader(MakeBlock(n)).status()), ErrorReason::kChecksum);
   }
   ASSERT_EQ(Report().size(), 2u);
@@ -285,7 +371,7 @@ TEST_P(BlockStoreTest, AFileThatVanishesWhileRunningMakesTheReplicaCorrupt) {  /
   Put(1, 3000, Storage(0));
   ASSERT_TRUE(base_->RemoveFile(Finalized("/one", MakeBlock(1))).ok());
   EXPECT_EQ(ReasonOf(store_->OpenReader(MakeBlock(1)).status()), ErrorReason::kChecksum);
-  EXPECT_EQ(*store_->Verify(MakeBlock(1)), VerifyOutcome::kCorrupt);
+  EXPECT_EQ(store_->Verify(MakeBlock(1))->outcome, VerifyOutcome::kCorrupt);
   ASSERT_EQ(Report().size(), 1u);
   EXPECT_EQ(Report()[0].state, ReplicaState::kCorrupt);
   EXPECT_TRUE(store_->Delete(MakeBlock(1), kStart).ok());  // half of it is gone already
@@ -415,6 +501,96 @@ TEST_P(BlockStoreTest, AFullVolumeIsLeftOutUntilSpaceIsBack) {  // F-060
   store_->RefreshSpace();
   Put(4, 10, Storage(0));
   EXPECT_EQ(store_->StorageOf(MakeBlock(4).id), Storage(0));
+}
+
+TEST_P(BlockStoreTest, AFullVolumeKeepsNobodyFromRegisteringOrWriting) {
+  const auto rule = fs_->AddRule(
+      {.operation = FileOperation::kWrite, .fault = FileFault::kNoSpace, .path_contains = "/one/", .times = 1000});
+  const protocol::NamenodeIdentity namenode{.cluster = ClusterId("CID-1"), .epoch = Epoch(5), .incarnation = "a"};
+  const absl::Status recorded = store_->RecordNamenode(namenode);
+  ASSERT_TRUE(recorded.ok()) << recorded;
+  EXPECT_GT(fs_->fired(rule), 0u);
+  Put(200'000, 10, Storage(1));  // above the bound of ids: VERSION is written first
+  const protocol::IdMarks bound = store_->identity().bound;
+  EXPECT_GE(bound.block, MakeBlock(200'000).id);
+  Restart();
+  EXPECT_EQ(store_->identity().highest_epoch, Epoch(5));
+  EXPECT_EQ(store_->identity().cluster, ClusterId("CID-1"));
+  EXPECT_GE(store_->identity().bound.block, MakeBlock(200'000).id);
+  // With space again it learns what it missed, and could speak for the datanode alone.
+  fs_->ClearRules();
+  store_->RefreshSpace();
+  const auto version = ReadWholeFile(*base_, root_ + "/one/VERSION");
+  ASSERT_TRUE(version.ok()) << version.status();
+  const auto identity = DecodeVolumeIdentity(*version);
+  ASSERT_TRUE(identity.ok()) << identity.status();
+  EXPECT_EQ(identity->highest_epoch, Epoch(5));
+  EXPECT_EQ(identity->cluster, ClusterId("CID-1"));
+  EXPECT_GE(identity->bound.block, MakeBlock(200'000).id);
+}
+
+TEST(FullDiskTest, ADatanodeWhoseDisksAreAllFullRegisters) {
+  MemoryFileSystem fs;
+  Random random(1);
+  const BlockStoreOptions options{.directories = {{"/one"}, {"/two"}}};
+  auto store = BlockStore::Open(&fs, options, &random, kStart);
+  ASSERT_TRUE(store.ok()) << store.status();
+  const uint64_t used = fs.Space("/one")->capacity_bytes - fs.Space("/one")->available_bytes;
+  fs.set_capacity(used);
+  for (const uint64_t epoch : {5, 6}) {
+    const absl::Status recorded =
+        (*store)->RecordNamenode({.cluster = ClusterId("CID-1"), .epoch = Epoch(epoch), .incarnation = "a"});
+    ASSERT_TRUE(recorded.ok()) << recorded;
+  }
+  store->reset();
+  store = BlockStore::Open(&fs, options, &random, kStart);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ((*store)->identity().highest_epoch, Epoch(6));
+}
+
+TEST(SlowDiskTest, AVersionThatTakesLongHoldsUpNoReplicaBelowTheBound) {
+  const TempDir directory;
+  const std::unique_ptr<FileSystem> base = MakePosixFileSystem();
+  FaultyFileSystem fs(base.get(), 1);
+  Random random(1);
+  const std::string root = directory.path();
+  auto store = *BlockStore::Open(&fs, {.directories = {{root + "/one"}, {root + "/two"}}}, &random, kStart);
+  store->CreateReplica({.block = MakeBlock(1)}).value()->Discard();  // raises the bound
+  const int slow = fs.AddRule({.operation = FileOperation::kSync,
+                               .fault = FileFault::kDelay,
+                               .path_contains = "/one/VERSION",
+                               .delay_ms = 1000});
+  std::atomic<bool> recorded{false};
+  std::thread recorder([&] {
+    EXPECT_TRUE(store->RecordNamenode({.cluster = ClusterId("C"), .epoch = Epoch(5), .incarnation = "a"}).ok());
+    recorded = true;
+  });
+  while (fs.fired(slow) == 0) std::this_thread::yield();
+  EXPECT_EQ(store->identity().highest_epoch, Epoch(0));
+  auto writer = store->CreateReplica({.block = MakeBlock(2), .storage = store->StorageReports()[1].id});
+  EXPECT_TRUE(writer.ok()) << writer.status();
+  EXPECT_FALSE(recorded);
+  if (writer.ok()) (*writer)->Discard();
+  writer = absl::CancelledError();
+  recorder.join();
+  EXPECT_EQ(store->identity().highest_epoch, Epoch(5));
+  EXPECT_EQ(store->identity().seen.block, MakeBlock(2).id);
+}
+
+TEST_P(BlockStoreTest, TooManyOpenFilesAreNoFaultOfTheDisk) {
+  Put(1, 10, Storage(0));
+  fs_->AddRule({.operation = FileOperation::kOpen, .fault = FileFault::kBusy, .path_contains = "/one/", .times = 1000});
+  EXPECT_EQ(ReasonOf(store_->OpenReader(MakeBlock(1)).status()), ErrorReason::kBusy);
+  EXPECT_EQ(ReasonOf(store_->CreateReplica({.block = MakeBlock(2), .storage = Storage(0)}).status()),
+            ErrorReason::kBusy);
+  // Nor when a real fault cannot be looked into for lack of them.
+  ASSERT_TRUE(store_->Delete(MakeBlock(1), kStart).ok());
+  fs_->AddRule({.operation = FileOperation::kRemove, .path_contains = "/one/trash"});
+  EXPECT_FALSE(Purge(kStart + options_.trash_grace, 10).ok());
+  EXPECT_TRUE(store_->IsOnline(Storage(0)));
+  fs_->ClearRules();
+  Put(2, 10, Storage(0));
+  EXPECT_TRUE(Read(MakeBlock(2), 10).ok());
 }
 
 TEST_P(BlockStoreTest, ReservationsAreGivenBack) {

@@ -94,7 +94,9 @@ class Scenario {
     DOLMEN_RETURN_IF_ERROR(Create(6, /*is_copy=*/true));
     DOLMEN_RETURN_IF_ERROR(Write(6, 700));
     DOLMEN_RETURN_IF_ERROR(Delete(2));
-    DOLMEN_RETURN_IF_ERROR(store_->PurgeTrash(kStart, 10).status());
+    for (const protocol::StorageReport& storage : store_->StorageReports()) {
+      DOLMEN_RETURN_IF_ERROR(store_->PurgeTrash(storage.id, kStart, 10).status());
+    }
     DOLMEN_RETURN_IF_ERROR(Delete(4));
     return Write(3, 2000);
   }
@@ -166,7 +168,7 @@ class Scenario {
     ASSERT_TRUE(created.ok()) << created;
     ASSERT_TRUE(Write(100, 1000).ok());
     ASSERT_TRUE(Finalize({100}, true).ok());
-    EXPECT_EQ(*store_->Verify(MakeBlock(100)), VerifyOutcome::kGood);
+    EXPECT_EQ(store_->Verify(MakeBlock(100))->outcome, VerifyOutcome::kGood);
     Close();
   }
 

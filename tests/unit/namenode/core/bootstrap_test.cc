@@ -90,6 +90,44 @@ TEST(BootstrapTest, EachStartRaisesTheEpochByOne) {
   }
 }
 
+// A restored namenode is obeyed only in an epoch that no datanode has seen.
+TEST(BootstrapTest, StampsOfANamespaceThatWasRestoredWereNeverHandedOutBefore) {
+  MapStore store;
+  store.Commit(FormatBatch(Mint(1)));
+  const MapStore backup = store;
+  GenerationStamp newest;
+  for (uint64_t epoch = 1; epoch <= 3; ++epoch) {
+    const absl::StatusOr<Start> start = PlanStart(store, kNow);
+    ASSERT_TRUE(start.ok()) << start.status();
+    EXPECT_GT(start->counters.next_stamp, newest);
+    store.Commit(start->batch);
+    // Then a billion blocks are made.
+    Counters counters = start->counters;
+    counters.next_stamp = GenerationStamp(counters.next_stamp.value() + 1'000'000'000);
+    newest = counters.next_stamp;
+    store.entries[{Family::kMeta, std::string(keys::kCounters)}] = EncodeCounters(counters);
+  }
+  MapStore restored = backup;
+  GenerationStamp first;
+  for (uint64_t epoch = 1; epoch <= 4; ++epoch) {
+    const absl::StatusOr<Start> start = PlanStart(restored, kNow);
+    ASSERT_TRUE(start.ok()) << start.status();
+    restored.Commit(start->batch);
+    first = start->counters.next_stamp;
+  }
+  EXPECT_GT(first, newest);
+}
+
+TEST(BootstrapTest, StampsNeverFallAtAStart) {
+  MapStore store;
+  store.Commit(FormatBatch(Mint(1)));
+  const GenerationStamp high(uint64_t{1} << 60);  // a datanode said so
+  Counters counters = *DecodeCounters(store.entries.at({Family::kMeta, std::string(keys::kCounters)}));
+  counters.next_stamp = high;
+  store.entries[{Family::kMeta, std::string(keys::kCounters)}] = EncodeCounters(counters);
+  EXPECT_EQ(PlanStart(store, kNow)->counters.next_stamp, high);
+}
+
 TEST(BootstrapTest, AStartsTimeDoesNotGoBackForASmallClockLag) {
   MapStore store;
   store.Commit(FormatBatch(Mint(1)));

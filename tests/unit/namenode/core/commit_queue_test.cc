@@ -6,7 +6,10 @@
 namespace dolmen::namenode {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
@@ -480,28 +483,32 @@ TEST_F(CommitQueueTest, TheReaperWorksUntilNothingIsLeft) {
   EXPECT_TRUE(queue->reap_left()) << "a deletion makes new work";
 }
 
+constexpr uint64_t kHighStamp = uint64_t{1} << 50;  // above those of the first epochs
+
 TEST_F(CommitQueueTest, CountersAreRaisedBeforeTheNextIdIsTaken) {
   const InodeId file = MustCreate("/f");
   Submit(protocol::AddBlockRequest{.path = "/f", .inode = file, .holder = "writer"});
   const BlockId next_block(kFirstBlockId.value() + 1000 * kBlockIdStep);
-  queue->Enqueue(RaiseCounters{next_block, GenerationStamp(7777)});
+  queue->Enqueue(RaiseCounters{next_block, GenerationStamp(kHighStamp), {}});
   const CommitQueue::Outcome outcome = RunBatch();
   ASSERT_EQ(outcome.answers.size(), 1u);
   const protocol::Block block = Get<protocol::AddBlockReply>(outcome.answers[0].answer).block.block;
   EXPECT_GE(block.id, next_block);
-  EXPECT_GE(block.stamp, GenerationStamp(7777));
+  EXPECT_GE(block.stamp, GenerationStamp(kHighStamp));
 }
 
 TEST_F(CommitQueueTest, RaisedCountersAreDurableAndNeverGoBack) {
   const BlockId high(kFirstBlockId.value() + 5000 * kBlockIdStep);
   safe_mode_tip = "Also in safe mode.";
-  queue->Enqueue(RaiseCounters{high, GenerationStamp(9000)});
+  queue->Enqueue(RaiseCounters{high, GenerationStamp(kHighStamp), {{Family::kMeta, "q1", "range"}}});
   RunBatch();
+  EXPECT_THAT(last_batch.writes, Contains(AllOf(Field(&MetaWrite::key, "q1"), Field(&MetaWrite::value, "range"))))
+      << "what is jumped over is known from the same commit on";
   EXPECT_EQ(queue->counters().next_block, high);
   Restart();
   EXPECT_EQ(queue->counters().next_block, high);
-  EXPECT_EQ(queue->counters().next_stamp, GenerationStamp(9000));
-  queue->Enqueue(RaiseCounters{kFirstBlockId, kFirstGenerationStamp});
+  EXPECT_EQ(queue->counters().next_stamp, GenerationStamp(kHighStamp));
+  queue->Enqueue(RaiseCounters{kFirstBlockId, kFirstGenerationStamp, {}});
   EXPECT_FALSE(Begin().has_value()) << "nothing to raise";
   EXPECT_EQ(queue->counters().next_block, high);
 }

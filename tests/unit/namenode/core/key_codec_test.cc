@@ -64,6 +64,29 @@ TEST(KeyCodecTest, IdsComeBackFromKeysAndValues) {
   }
 }
 
+TEST(KeyCodecTest, AQuarantinedRangeIsItsFirstIdAndTheFirstAfterIt) {
+  EXPECT_EQ(Quarantined(BlockId(0x0102030405060708)), "q\x01\x02\x03\x04\x05\x06\x07\x08");
+  EXPECT_EQ(QuarantinedValue(BlockId(300)), "\xac\x02");
+  Random random(4);
+  for (int i = 0; i < 1000; ++i) {
+    const uint64_t a = RandomId(random), b = RandomId(random);
+    EXPECT_EQ(Quarantined(BlockId(a)) < Quarantined(BlockId(b)), a < b);
+    EXPECT_EQ(ParseQuarantined(Quarantined(BlockId(a))).value(), BlockId(a));
+    EXPECT_EQ(ParseQuarantinedValue(QuarantinedValue(BlockId(a))).value(), BlockId(a));
+    EXPECT_LE(kQuarantinedStart, Quarantined(BlockId(a)));
+    EXPECT_LT(Quarantined(BlockId(a)), kQuarantinedEnd);
+  }
+  for (const std::string_view other : {kNamespaceInfo, kCounters, kCommitHeader}) {
+    EXPECT_TRUE(other < kQuarantinedStart || other >= kQuarantinedEnd) << other;
+  }
+  for (const char* bad : {"q", "q1234567", "q123456789", "x12345678"}) {
+    EXPECT_EQ(ReasonOf(ParseQuarantined(bad).status()), ErrorReason::kDamaged) << bad;
+  }
+  for (const char* bad : {"", "\xac", "\xac\x02 "}) {
+    EXPECT_EQ(ReasonOf(ParseQuarantinedValue(bad).status()), ErrorReason::kDamaged) << bad;
+  }
+}
+
 TEST(KeyCodecTest, KeysOfAnotherLengthAreDamage) {
   for (const std::string& bad : {std::string(), std::string(7, 'x'), std::string(9, 'x')}) {
     EXPECT_EQ(ReasonOf(ParseId(bad).status()), ErrorReason::kDamaged);

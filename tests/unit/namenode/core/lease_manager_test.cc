@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace dolmen::namenode {
 namespace {
 
@@ -13,9 +15,14 @@ using Expired = LeaseManager::Expired;
 class LeaseManagerTest : public ::testing::Test {
  protected:
   LeaseManagerTest() { leases.SetNow(now); }
+  // Time passes in steps that are no pause of the namenode.
   void Pass(std::chrono::milliseconds time) {
-    now += time;
-    leases.SetNow(now);
+    while (time > std::chrono::milliseconds(0)) {
+      const std::chrono::milliseconds step = std::min(time, std::chrono::milliseconds(1000));
+      now += step;
+      time -= step;
+      leases.SetNow(now);
+    }
   }
 
   CoreSettings settings;
@@ -29,6 +36,24 @@ TEST_F(LeaseManagerTest, AHolderIsSilentBeyondTheSoftLimitNotAtIt) {
   EXPECT_FALSE(leases.SoftLimitExpired("a"));
   Pass(std::chrono::milliseconds(1));
   EXPECT_TRUE(leases.SoftLimitExpired("a"));
+}
+
+// F-054, F-112.
+TEST_F(LeaseManagerTest, APauseOfTheNamenodeIsNotHeldAgainstWriters) {
+  leases.Open("a", InodeId(1));
+  Pass(std::chrono::seconds(1));
+  leases.Open("b", InodeId(2));
+  now += std::chrono::minutes(10);
+  leases.SetNow(now);
+  EXPECT_FALSE(leases.SoftLimitExpired("a"));
+  now += 2 * settings.lease_hard_limit;
+  leases.SetNow(now);
+  EXPECT_THAT(leases.HardExpired(10), IsEmpty());
+  leases.Renew("b");
+  Pass(std::chrono::seconds(61));
+  EXPECT_TRUE(leases.SoftLimitExpired("a")) << "after the grace the usual rule holds";
+  Pass(settings.lease_hard_limit);
+  EXPECT_THAT(leases.HardExpired(10), ElementsAre(Expired{"a", InodeId(1)}, Expired{"b", InodeId(2)}));
 }
 
 TEST_F(LeaseManagerTest, WhoIsNotKnownDoesNotWrite) { EXPECT_TRUE(leases.SoftLimitExpired("nobody")); }

@@ -8,6 +8,7 @@
 #include "namenode/core/bootstrap.h"
 #include "namenode/core/consistency.h"
 #include "namenode/core/full_report_progress.h"
+#include "namenode/core/key_codec.h"
 #include "namenode/core/queries.h"
 #include "namenode/storage/memory_meta_store.h"
 #include "namenode/storage/memory_replica_store.h"
@@ -51,7 +52,7 @@ class NamenodeCoreTest : public ::testing::Test {
                                               absl::StrCat("incarnation-", ++incarnations)};
     core = std::make_unique<NamenodeCore>(
         NamenodeCoreOptions{settings, start->info, start->counters, identity, key, /*seed=*/5}, store->View(),
-        &replicas);
+        &*replicas);
     ASSERT_TRUE(core->Recover(now).ok());
     board = std::make_unique<HeartbeatBoard>(identity);
     sessions.clear();
@@ -198,7 +199,7 @@ class NamenodeCoreTest : public ::testing::Test {
   CoreSettings settings;
   TokenKey key{1, std::string(32, 'k')};
   std::shared_ptr<MemoryMetaDisk> disk = std::make_shared<MemoryMetaDisk>();
-  MemoryReplicaStore replicas;
+  std::optional<MemoryReplicaStore> replicas{std::in_place};
   std::unique_ptr<MemoryMetaStore> store;
   std::unique_ptr<NamenodeCore> core;
   std::unique_ptr<HeartbeatBoard> board;
@@ -379,6 +380,51 @@ TEST_F(NamenodeCoreTest, AWallClockThatJumpsTouchesNoLeaseAndNoWait) {  // F-110
   EXPECT_THAT(core->TakeNotices(), Contains(HasSubstr("wall clock went back")));
 }
 
+// F-054, F-112: the writer renewed all the time, but this process took no calls.
+TEST_F(NamenodeCoreTest, APauseOfTheNamenodeTakesNoWritersFile) {
+  Settle();
+  MustCreate("/f", "first");
+  Pass(settings.lease_hard_limit * 2);
+  EXPECT_EQ(ReasonOf(Run(Create("/f", "second")).status()), ErrorReason::kAlreadyBeingCreated);
+  Tick();
+  EXPECT_TRUE(Info("/f")->under_construction);
+  Live(settings.lease_soft_limit + std::chrono::milliseconds(500));
+  EXPECT_EQ(ReasonOf(Run(Create("/f", "second")).status()), ErrorReason::kRecoveryInProgress);
+}
+
+// ---- retry records --------------------------------------------------------------------------------------------------
+
+TEST_F(NamenodeCoreTest, ManyClientsAreForgottenAsFastAsTheyCame) {
+  settings.retry_retention = std::chrono::seconds(10);
+  settings.reap_entries_per_step = 10;
+  Restart();
+  Settle();
+  const auto sessions_stored = [&] {
+    size_t count = 0;
+    EXPECT_TRUE(
+        core->published()
+            .meta->Scan(Family::kRetries, "", "", [&](std::string_view, std::string_view) { return ++count > 0; })
+            .ok());
+    return count;
+  };
+  Random random(7);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(
+        core->Submit(++last_ticket,
+                     {super, {.client_id = random.Bytes(16), .call_id = 1}, protocol::MkdirsRequest{.path = "/d"}}, now)
+            .ok());
+  }
+  RunBatches();
+  ASSERT_EQ(sessions_stored(), 300u);
+  for (int i = 0; i < 100 && sessions_stored() == 300; ++i) Live(std::chrono::milliseconds(500));
+  EXPECT_EQ(sessions_stored(), 290u) << "a step at a time";
+  for (int i = 0; i < 100; ++i) {
+    Pass(std::chrono::milliseconds(20));
+    Tick();
+  }
+  EXPECT_EQ(sessions_stored(), 0u) << "two seconds later";
+}
+
 // ---- safe mode ------------------------------------------------------------------------------------------------------
 
 TEST_F(NamenodeCoreTest, AnEmptyNamespaceLeavesSafeModeAtTheFirstTick) {
@@ -461,7 +507,8 @@ TEST_F(NamenodeCoreTest, ARegistrationCarriesIdentityKeyAndIntervals) {
 TEST_F(NamenodeCoreTest, IdsSeenOnADatanodeAreNeverHandedOutAgain) {
   Settle();
   protocol::RegisterRequest request = Registering("dn1");
-  request.seen = {BlockId(kFirstBlockId.value() + 100 * kBlockIdStep), GenerationStamp(5000)};
+  request.seen = {BlockId(kFirstBlockId.value() + 100 * kBlockIdStep),
+                  GenerationStamp(core->queue().counters().next_stamp.value() + 5000)};
   ASSERT_TRUE(Register(request).ok());
   Tick();
   const protocol::Block block = MustAddBlock(MustCreate("/f")).block;
@@ -469,6 +516,31 @@ TEST_F(NamenodeCoreTest, IdsSeenOnADatanodeAreNeverHandedOutAgain) {
   EXPECT_GT(block.stamp, request.seen.stamp);
   Restart();
   EXPECT_GT(core->queue().counters().next_block, block.id);
+}
+
+TEST_F(NamenodeCoreTest, TheCommitThatRaisesTheCountersQuarantinesWhatItJumpsOver) {
+  Settle();
+  protocol::RegisterRequest request = Registering("dn1");
+  request.seen = {BlockId(kFirstBlockId.value() + 100 * kBlockIdStep), GenerationStamp(5000)};
+  ASSERT_TRUE(Register(request).ok());
+  const std::optional<CommitBatch> batch = core->BeginBatch(now, wall);
+  ASSERT_TRUE(batch.has_value());
+  std::map<std::string, std::string> written;
+  for (const MetaWrite& write : batch->writes) {
+    if (write.family == Family::kMeta) written[write.key] = write.value.value_or("deleted");
+  }
+  const BlockId next(kFirstBlockId.value() + 101 * kBlockIdStep);
+  EXPECT_EQ(written[keys::Quarantined(kFirstBlockId)], keys::QuarantinedValue(next));
+  EXPECT_EQ(DecodeCounters(written[std::string(keys::kCounters)])->next_block, next);
+  const absl::Status committed = store->Commit(*batch);
+  Collect(core->FinishBatch(committed, store->View(), now));
+  EXPECT_TRUE(CheckConsistency(*core->published().meta).ok()) << CheckConsistency(*core->published().meta);
+  core.reset();
+  replicas.emplace();  // it was lost
+  Restart();
+  Settle();
+  Join("dn1", {{BlockId(kFirstBlockId.value() + 50 * kBlockIdStep), GenerationStamp(1001), 7}});
+  EXPECT_EQ(core->blocks().quarantine_sightings(), 1u);
 }
 
 TEST_F(NamenodeCoreTest, ACopyIsOrderedWithATokenThatTheDatanodesAccept) {

@@ -337,17 +337,38 @@ TEST_F(BlockManagerTest, RestoredNamespaceRaisesItsCountersAndQuarantines) {
   EXPECT_EQ(registration->raise_next_block, BlockId(20'016));
   EXPECT_EQ(registration->raise_next_stamp, GenerationStamp(7'001));
   datanodes_["1"].session = registration->reply.session;
-  namespace_.counters.next_block = *registration->raise_next_block;
-  namespace_.counters.next_stamp = *registration->raise_next_stamp;
+  namespace_.Raise(*registration);
   LeaveSafeMode();
   Report("1", {BlockId(15'000), GenerationStamp(6'000), 7});
   Report("1", {BlockId(9'000), GenerationStamp(1'001), 7});
   EXPECT_THAT(Texts(Pass(seconds(3), {"1"})), ElementsAre("1: delete 9000"));
+  store_ = {};  // the replica store was lost
   Restart();
   Join("1");
   LeaveSafeMode();
   Report("1", {BlockId(15'000), GenerationStamp(6'000), 7});
   EXPECT_THAT(Texts(Pass(seconds(3), {"1"})), IsEmpty()) << "still quarantined";
+  EXPECT_EQ(manager_->quarantine_sightings(), 1u);
+}
+
+// A namenode that dies before the commit starts without the range and with the old counters.
+TEST_F(BlockManagerTest, ARangeThatWasNotCommittedIsMadeAgainByTheNextRegistration) {
+  protocol::RegisterRequest request = Registering("1");
+  request.seen = {BlockId(20'001), GenerationStamp(7'000)};
+  ASSERT_TRUE(manager_->Register(request, namespace_.counters, now_).ok());
+  Restart();
+  const auto again = manager_->Register(request, namespace_.counters, now_);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->raise_next_block, BlockId(20'016));
+  EXPECT_THAT(again->quarantined, SizeIs(1));
+}
+
+TEST_F(BlockManagerTest, ADamagedQuarantinedRangeStopsTheStart) {
+  namespace_.meta["q"] = "nonsense";
+  const absl::Status refused =
+      BlockManager(&settings_, ClusterId("CID-test"), Epoch(9), &store_, 17).Recover(namespace_, now_);
+  EXPECT_EQ(ReasonOf(refused), ErrorReason::kDamaged);
+  EXPECT_THAT(std::string(MessageOf(refused)), HasSubstr("quarantined range"));
 }
 
 // Ids that a datanode reserved before it crashed say nothing about the namespace.
@@ -381,6 +402,7 @@ TEST_F(BlockManagerTest, ANamespaceMayBeRestoredAnyNumberOfTimes) {
     request.seen.block = BlockId(namespace_.counters.next_block.value() + 1600);
     const auto registration = manager_->Register(request, namespace_.counters, now_);
     ASSERT_TRUE(registration.ok()) << "restore " << restore << ": " << registration.status();
+    namespace_.Raise(*registration);
     // Then some blocks are handed out.
     namespace_.counters.next_block = BlockId(registration->raise_next_block->value() + 16 * (1 + restore % 7));
     manager_->TakeNotices();
@@ -388,6 +410,12 @@ TEST_F(BlockManagerTest, ANamespaceMayBeRestoredAnyNumberOfTimes) {
   LeaveSafeMode();
   datanodes_["1"].session = manager_->Register(Registering("1"), namespace_.counters, now_)->reply.session;
   const BlockId skipped(namespace_.counters.next_block.value() - 16 * 10);
+  Report("1", {skipped, GenerationStamp(1001), 7});
+  EXPECT_EQ(manager_->quarantine_sightings(), 1u);
+  EXPECT_THAT(namespace_.meta, SizeIs(Quarantine::kMaxRanges)) << "what is stored is what counts";
+  Restart();
+  LeaveSafeMode();
+  Register("1");
   Report("1", {skipped, GenerationStamp(1001), 7});
   EXPECT_EQ(manager_->quarantine_sightings(), 1u);
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -66,22 +67,44 @@ class FakeNamespace final : public MetaReader {
  public:
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) const override {
     if (family == Family::kMeta) {
-      return key == keys::kCounters ? std::optional<std::string>(EncodeCounters(counters)) : std::nullopt;
+      if (key == keys::kCounters) return EncodeCounters(counters);
+      const auto found = meta.find(key);
+      return found == meta.end() ? std::optional<std::string>() : std::optional<std::string>(found->second);
     }
     DOLMEN_ASSIGN_OR_RETURN(BlockId id, keys::ParseBlock(key));
     const auto found = blocks.find(id);
     return found == blocks.end() ? std::optional<std::string>()
                                  : std::optional<std::string>(EncodeBlock(found->second));
   }
-  absl::Status Scan(Family, std::string_view start, std::string_view,
+  absl::Status Scan(Family family, std::string_view start, std::string_view end,
                     absl::FunctionRef<bool(std::string_view, std::string_view)> visit) const override {
+    if (family == Family::kMeta) {
+      for (auto at = meta.lower_bound(start); at != meta.end() && at->first < end; ++at) {
+        if (!visit(at->first, at->second)) break;
+      }
+      return absl::OkStatus();
+    }
     for (const auto& [id, record] : blocks) {
       if (keys::Block(id) >= start && !visit(keys::Block(id), EncodeBlock(record))) break;
     }
     return absl::OkStatus();
   }
 
+  // What the commit does that raises the counters.
+  void Raise(const Registration& registration) {
+    counters.next_block = registration.raise_next_block.value_or(counters.next_block);
+    counters.next_stamp = registration.raise_next_stamp.value_or(counters.next_stamp);
+    for (const MetaWrite& write : registration.quarantined) {
+      if (write.value.has_value()) {
+        meta[write.key] = *write.value;
+      } else {
+        meta.erase(write.key);
+      }
+    }
+  }
+
   std::map<BlockId, BlockRecord> blocks;
+  std::map<std::string, std::string, std::less<>> meta;  // but the counters
   Counters counters{.next_block = BlockId(10'000), .next_stamp = GenerationStamp(5'000)};
 };
 

@@ -195,6 +195,33 @@ TEST_F(DatanodeRegistryTest, StorageThatIsNoLongerRegisteredIsDropped) {
   EXPECT_EQ(registry_->FindStorage(DatanodeUuid("uuid-1"), StorageId("disk-extra")), nullptr);
 }
 
+// The namenode restarts before the records of the storage that went are erased.
+TEST_F(DatanodeRegistryTest, StorageThatWentAndCameBackIsDroppedUnderItsOldNumber) {
+  const DatanodeUuid uuid("uuid-1");
+  const StorageId extra("disk-extra");
+  protocol::RegisterRequest two = Registering("1");
+  two.storages.push_back(Disk("disk-extra"));
+  Register(two);
+  const uint32_t old_number = registry_->FindStorage(uuid, extra)->number;
+  Register(Registering("1"));
+  Register(two);
+  const uint32_t number = registry_->FindStorage(uuid, extra)->number;
+  ASSERT_NE(number, old_number);
+  Restart(2);
+  EXPECT_THAT(Register(two).changes.dropped, ElementsAre(old_number));
+  ASSERT_NE(registry_->FindStorage(uuid, extra), nullptr);
+  EXPECT_EQ(registry_->FindStorage(uuid, extra)->number, number);
+  EXPECT_THAT(registry_->Find(uuid)->storages, SizeIs(2));
+  EXPECT_THAT(registry_->View()->storages, SizeIs(2));
+
+  protocol::RegisterRequest wiped = Registering("1");
+  wiped.info.uuid = DatanodeUuid("uuid-new");
+  Register(wiped);
+  EXPECT_THAT(registry_->View()->storages, SizeIs(1)) << "nothing points at the datanode that is gone";
+  ASSERT_TRUE(registry_->Forget(old_number).ok());
+  EXPECT_EQ(registry_->FindStorage(old_number), nullptr);
+}
+
 TEST_F(DatanodeRegistryTest, FailedStorageLosesItsSessionAndMayReturn) {
   const uint64_t session = Register(Registering("1")).session;
   const uint32_t number = registry_->FindStorage(DatanodeUuid("uuid-1"), StorageId("disk-1"))->number;

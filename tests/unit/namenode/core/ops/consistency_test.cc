@@ -129,6 +129,22 @@ TEST_F(ConsistencyTest, FindsCountersThatDisagree) {
   ExpectFound("an inode id is above its counter");
 }
 
+TEST_F(ConsistencyTest, AcceptsQuarantinedRangesApartFromEachOtherBelowTheCounter) {
+  const auto id = [](uint64_t number) { return BlockId(kFirstBlockId.value() + number * kBlockIdStep); };
+  counters.next_block = id(100);
+  Set(Family::kMeta, std::string(keys::kCounters), EncodeCounters(counters));
+  Set(Family::kMeta, keys::Quarantined(id(10)), keys::QuarantinedValue(id(20)));
+  Set(Family::kMeta, keys::Quarantined(id(30)), keys::QuarantinedValue(id(100)));
+  EXPECT_TRUE(CheckConsistency(store).ok()) << CheckConsistency(store);
+  Set(Family::kMeta, keys::Quarantined(id(30)), keys::QuarantinedValue(id(101)));
+  ExpectFound("quarantined range");
+  Set(Family::kMeta, keys::Quarantined(id(30)), keys::QuarantinedValue(id(100)));
+  Set(Family::kMeta, keys::Quarantined(id(10)), keys::QuarantinedValue(id(31)));
+  ExpectFound("quarantined range");
+  Set(Family::kMeta, keys::Quarantined(id(10)), "");
+  ExpectFound("end of a quarantined range");
+}
+
 TEST_F(ConsistencyTest, FindsARecordThatDoesNotDecode) {
   Set(Family::kBlocks, keys::Block(kFirstBlockId), "?");
   ExpectFound("family 4");

@@ -9,7 +9,7 @@ class ExpireSessionsTest : public NamespaceTest {
     store.entries()[{Family::kRetries, keys::Session(std::string(16, id))}] =
         EncodeSession({.last_used = WallTime{last_used_ms}});
   }
-  absl::Status Step() {
+  absl::StatusOr<bool> Step() {
     return RunOperation([&](OperationContext& context) { return ops::ExpireSessions(context, &cursor_); });
   }
   std::string cursor_;
@@ -38,6 +38,16 @@ TEST_F(ExpireSessionsTest, GoesOnAfterTheCursor) {
   ASSERT_TRUE(Step().ok());
   EXPECT_EQ(CountOf(Family::kRetries), 1u);
   EXPECT_TRUE(cursor_.empty());
+}
+
+TEST_F(ExpireSessionsTest, TheNextStepFollowsAtOnceOnlyWhileMuchIsExpired) {
+  now.ms = 100'000'000;
+  settings.reap_entries_per_step = 50;
+  for (int id = 0; id < 150; ++id) AddSession(static_cast<char>(id), id < 50 || id == 75 ? 0 : now.ms);
+  EXPECT_TRUE(*Step()) << "all of fifty";
+  EXPECT_FALSE(*Step()) << "one of fifty";
+  EXPECT_FALSE(*Step()) << "none";
+  EXPECT_EQ(CountOf(Family::kRetries), 99u);
 }
 
 }  // namespace

@@ -1,0 +1,96 @@
+// Commands of the namenode, without gRPC.
+#include "datanode/service/node.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "common/memory_file_system.h"
+#include "tests/support/eventually.h"
+#include "tests/unit/datanode/storage/replica_builder.h"
+
+namespace dolmen::datanode {
+namespace {
+
+using protocol::ReplicaState;
+
+class NodeTest : public ::testing::Test {
+ protected:
+  void Start(NodeOptions options) {
+    node_ = std::make_unique<Node>(store_.get(), std::move(options), &clock_, 1);
+    node_->SetReporter([this](const StorageId&, const protocol::ReportedReplica& replica) {
+      MutexLock lock(&mutex_);
+      reported_.push_back(replica);
+    });
+  }
+  // A finalized replica of 10 bytes.
+  void Put(uint64_t n) {
+    auto writer = store_->CreateReplica({.block = MakeBlock(n), .storage = storage_, .expected_bytes = 10});
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    ASSERT_TRUE((*writer)->Write(BlockPacket(MakeBlock(n).id, 0, 10)).ok());
+    ReplicaWriter* const one = writer->get();
+    ASSERT_TRUE(store_->FinalizeGroup({&one, 1}, true)[0].ok());
+  }
+  std::vector<protocol::ReportedReplica> Listed() { return node_->ListRange(storage_, BlockId(0), 100); }
+  std::vector<protocol::ReportedReplica> reported() {
+    MutexLock lock(&mutex_);
+    return reported_;
+  }
+
+  SystemClock clock_;
+  MemoryFileSystem fs_;
+  Random random_{1};
+  std::unique_ptr<BlockStore> store_ = *BlockStore::Open(&fs_, {.directories = {{"/data"}}}, &random_, clock_.Now());
+  const StorageId storage_ = store_->StorageReports()[0].id;
+  Mutex mutex_;
+  std::vector<protocol::ReportedReplica> reported_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<Node> node_;
+};
+
+TEST_F(NodeTest, AReplicaIsNotListedFromTheMomentItsDeletionIsOrdered) {
+  Start({});
+  Put(1);
+  Put(2);
+  std::atomic<bool> go{false};
+  node_->WorkersOf(storage_)->background().Post([&] { go.wait(false); });
+  node_->Delete({.storage = storage_, .blocks = {MakeBlock(1)}});
+  const auto listed = Listed();
+  go = true;
+  go.notify_all();
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0].block.id, MakeBlock(2).id);
+  ASSERT_TRUE(Eventually([&] { return reported().size() == 1; }));
+  EXPECT_EQ(reported()[0].state, ReplicaState::kDeleted);
+  EXPECT_EQ(store_->trash_size(), 1u);
+}
+
+TEST_F(NodeTest, ADeletionThatIsRefusedLeavesTheReplicaListed) {
+  Start({.workers = {.max_queued = 0}});
+  Put(1);
+  node_->Delete({.storage = storage_, .blocks = {MakeBlock(1)}});
+  ASSERT_EQ(Listed().size(), 1u);
+  EXPECT_EQ(Listed()[0].state, ReplicaState::kFinalized);
+  EXPECT_TRUE(reported().empty());
+  EXPECT_TRUE(store_->OpenReader(MakeBlock(1)).ok());
+}
+
+TEST_F(NodeTest, VerificationReportsTheReplicaAsItIs) {
+  Start({});
+  Put(1);
+  node_->Verify(MakeBlock(1, 5));
+  ASSERT_TRUE(Eventually([&] { return reported().size() == 1; }));
+  EXPECT_EQ(reported()[0].state, ReplicaState::kFinalized);
+  EXPECT_EQ(reported()[0].block.length, 10u);
+}
+
+TEST_F(NodeTest, AReplicaBeingWrittenIsNotVerified) {
+  Start({});
+  auto writer = *store_->CreateReplica({.block = MakeBlock(1), .storage = storage_, .expected_bytes = 10});
+  node_->Verify(MakeBlock(1));
+  node_->StopWorkers();
+  EXPECT_TRUE(reported().empty());
+  writer->Discard();
+}
+
+}  // namespace
+}  // namespace dolmen::datanode
