@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/cli/command.h"
+#include "client/cli/command_text.h"
 #include "client/cli/generic_options.h"
 #include "client/cli/local_cluster.h"
 #include "client/cli/shell_error.h"
@@ -78,7 +79,10 @@ int RunApp(const App& app, std::vector<std::string> args) {
     app.streams.out << kHelp;
     return 0;
   }
-  app.streams.err << "dolmen: '" << tool << "' is not a tool of it; `dolmen --help` lists them\n";
+  app.streams.err << "dolmen: '" << tool << "' is not a tool of it; ";
+  const std::string command = tool.substr(std::min(tool.find_first_not_of('-'), tool.size()));
+  if (FindCommandText(command) != nullptr) app.streams.err << "did you mean `dolmen dfs -" << command << "`? ";
+  app.streams.err << "`dolmen --help` lists them\n";
   return 1;
 }
 

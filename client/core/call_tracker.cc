@@ -114,8 +114,8 @@ absl::Status CallTracker::GiveUp(const Call& call, const absl::Status& last, Mon
   }
   switch (Classify(last)) {
     case FailureClass::kNotSent:
-      return MakeError(ErrorReason::kUnreachable,
-                       absl::StrCat("Call to ", options_.server, " failed: ", cause, " (", tried, ")"));
+      return MakeError(ErrorReason::kUnreachable, absl::StrCat("Call to ", options_.server, " failed: ", cause, " (",
+                                                               tried, "); is a namenode running there?"));
     case FailureClass::kNotNow:
     case FailureClass::kStopped:
       return Annotate(last, absl::StrCat(call.what, " (", tried, ")"));

@@ -149,6 +149,11 @@ TEST_F(ShellTest, ToolsOfTheProgram) {
   EXPECT_EQ(Run("--help").code, 0);
   EXPECT_EQ(Run("").code, 255);
   ExpectRun("frob", 1, "", "dolmen: 'frob' is not a tool of it; `dolmen --help` lists them\n");
+  for (const std::string command : {"ls", "-ls", "--ls"}) {
+    ExpectRun(
+        command, 1, "",
+        "dolmen: '" + command + "' is not a tool of it; did you mean `dolmen dfs -ls`? `dolmen --help` lists them\n");
+  }
 }
 
 // ---- ls ----

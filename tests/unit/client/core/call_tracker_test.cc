@@ -129,7 +129,8 @@ TEST(CallTrackerTest, AnUnreachableNamenodeIsNamedAfterTheConnectTimeout) {
         FailUntilGivenUp(kind, MakeError(ErrorReason::kUnreachable, "connection refused"), milliseconds(1));
     EXPECT_EQ(ReasonOf(status), ErrorReason::kUnreachable);
     EXPECT_THAT(std::string(status.message()),
-                AllOf(HasSubstr("Call to nn:7020 failed: connection refused"), HasSubstr("tried for")));
+                AllOf(HasSubstr("Call to nn:7020 failed: connection refused"), HasSubstr("tried for"),
+                      HasSubstr("is a namenode running there?")));
     EXPECT_LE(after, seconds(10));
     EXPECT_GE(after, seconds(7));
   }
