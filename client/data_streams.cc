@@ -70,7 +70,8 @@ void StreamCall::PumpLocked() {
   if (!over_ && !writing_ && !cannot_write_) {
     if (!outgoing_.empty()) {
       writing_ = true;
-      const grpc::ByteBuffer message = std::move(outgoing_.front());
+      grpc::ByteBuffer message;
+      message.Swap(&outgoing_.front());
       outgoing_.pop_front();
       stream_->Write(message, written_step_.tag());
     } else if (writes_done_ && !writes_done_sent_) {
@@ -124,7 +125,7 @@ void StreamCall::OnRead(bool ok) {
     }
     PumpLocked();
   }
-  if (handlers != nullptr) handlers->on_message(std::move(message));
+  if (handlers != nullptr) handlers->on_message(message);
 }
 
 void StreamCall::OnFinished(bool) {

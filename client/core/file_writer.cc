@@ -74,7 +74,7 @@ void FileWriter::On(write_event::Abort) {
   Fail(MakeError(ErrorReason::kCancelled, absl::StrCat(file_.path, ": the stream was aborted")));
 }
 
-void FileWriter::On(write_event::LeaseLost event) {
+void FileWriter::On(const write_event::LeaseLost& event) {
   if (state_ != State::kClosed) Fail(Annotate(event.why, file_.path));
 }
 
@@ -94,7 +94,7 @@ void FileWriter::On(write_event::NamenodeAnswer event) {
   }
 }
 
-void FileWriter::On(write_event::AckArrived event) {
+void FileWriter::On(const write_event::AckArrived& event) {
   if (event.stream != stream_ || stream_ == 0) return;
   for (size_t hop = 0; hop < event.ack.hops.size(); ++hop) {
     const protocol::HopStatus& answer = event.ack.hops[hop];
@@ -140,7 +140,7 @@ void FileWriter::On(write_event::AckArrived event) {
   block_failures_ = busy_answers_ = 0;
 }
 
-void FileWriter::On(write_event::StreamEnded event) {
+void FileWriter::On(const write_event::StreamEnded& event) {
   if (event.stream != stream_ || stream_ == 0) return;
   PipelineFailed(0, Ended(event.status));
 }

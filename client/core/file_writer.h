@@ -178,10 +178,10 @@ class FileWriter {
   void On(write_event::Flush event);
   void On(write_event::Close event);
   void On(write_event::Abort event);
-  void On(write_event::LeaseLost event);
+  void On(const write_event::LeaseLost& event);
   void On(write_event::NamenodeAnswer event);
-  void On(write_event::AckArrived event);
-  void On(write_event::StreamEnded event);
+  void On(const write_event::AckArrived& event);
+  void On(const write_event::StreamEnded& event);
   void On(write_event::Tick event);
 
   void OnAddBlock(absl::StatusOr<protocol::MutationReply> answer);

@@ -98,6 +98,7 @@ DatanodeRegistry::DatanodeRegistry(const CoreSettings* settings, ClusterId clust
     : settings_(*settings), cluster_(std::move(cluster)), store_(store), next_session_((epoch.value() << 24) + 1) {}
 
 absl::Status DatanodeRegistry::Recover(MonotonicTime now) {
+  recovered_at_ = now;
   absl::Status damage;
   const auto number_under = [&](std::string_view key, uint64_t least) -> absl::StatusOr<uint64_t> {
     DOLMEN_ASSIGN_OR_RETURN(std::optional<std::string> bytes, store_->Get(ReplicaFamily::kMeta, key));
@@ -393,6 +394,12 @@ std::map<DatanodeUuid, uint64_t> DatanodeRegistry::Sessions() const {
     if (datanode.session != 0) sessions[uuid] = datanode.session;
   }
   return sessions;
+}
+
+bool DatanodeRegistry::DatanodesAreReturning() const {
+  if (!recovered_at_.has_value() || last_tick_.value_or(*recovered_at_) - *recovered_at_ >= kReturnTime) return false;
+  return std::any_of(datanodes_.begin(), datanodes_.end(),
+                     [](const auto& entry) { return !entry.second.registered_at.has_value(); });
 }
 
 size_t DatanodeRegistry::live_count() const {

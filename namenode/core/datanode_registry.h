@@ -93,6 +93,7 @@ class DatanodeRegistry {
   static constexpr size_t kMaxStorages = 256;  // per datanode; chosen
   static constexpr size_t kMaxAddresses = 64;  // per datanode; chosen
   static constexpr size_t kMaxNotices = 1000;
+  static constexpr std::chrono::seconds kReturnTime{30};  // after a start; chosen: several heartbeats
 
   DatanodeRegistry(const CoreSettings* settings, ClusterId cluster, Epoch epoch, ReplicaStore* store);
 
@@ -130,6 +131,8 @@ class DatanodeRegistry {
   std::map<DatanodeUuid, uint64_t> Sessions() const;
   size_t usable_count() const { return topology().nodes.size(); }
   size_t live_count() const;
+  // This process started a moment ago, and datanodes known from before have not registered with it yet.
+  bool DatanodesAreReturning() const;
   const Topology& topology() const;
   // Streams of the usable datanodes, on average.
   double AverageStreams() const;
@@ -163,6 +166,7 @@ class DatanodeRegistry {
   std::map<DatanodeUuid, Replaced> replaced_;  // identities dropped for another at the same address; bounded
   uint32_t next_number_ = 1;
   uint64_t next_session_;
+  std::optional<MonotonicTime> recovered_at_;
   std::optional<MonotonicTime> last_tick_;
   std::vector<std::string> notices_;
 

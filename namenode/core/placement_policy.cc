@@ -308,7 +308,7 @@ absl::Status PlacementPolicy::NoDatanodes(const State& state) const {
                                                             : "on a full rack";
     absl::StrAppend(&text, "; ", count, " more ", why);
   }
-  return MakeError(ErrorReason::kNoDatanodes, text);
+  return MakeError(registry_.DatanodesAreReturning() ? ErrorReason::kBusy : ErrorReason::kNoDatanodes, text);
 }
 
 }  // namespace dolmen::namenode

@@ -58,7 +58,8 @@ class PlacementPolicy {
   // Chooses 1..wanted targets in pipeline order (each next one near the one before, beginning at the writer).
   // `request.existing` with two or more entries is seen as holding the first replicas in that order, so that copies of
   // an existing block complete the same pattern.
-  // Errors: kNoDatanodes when not one datanode can take a replica, in HDFS's words and with every datanode's reason.
+  // Errors: kNoDatanodes when not one datanode can take a replica, in HDFS's words and with every datanode's reason;
+  // kBusy instead while datanodes may still come back after a start of the namenode.
   absl::StatusOr<std::vector<PlacementTarget>> Choose(const TargetRequest& request, Random& random) const;
 
  private:

@@ -37,7 +37,8 @@ class ReplicaView {
   virtual std::optional<uint64_t> FinalizedLength(BlockId block, GenerationStamp stamp) const = 0;
   // Whether this storage has listed all it holds in its datanode's present session: what it did not list is not there.
   virtual bool HasReported(const DatanodeUuid& datanode, const StorageId& storage) const = 0;
-  // 1..wanted targets in pipeline order. Error kNoDatanodes when none: lists every datanode and why it was refused.
+  // 1..wanted targets in pipeline order. Error kNoDatanodes when none: lists every datanode and why it was refused;
+  // kBusy instead as long as datanodes may still come back after a start of the namenode.
   virtual absl::StatusOr<std::vector<protocol::ReplicaLocation>> ChooseTargets(const TargetRequest& request,
                                                                                Random& random) const = 0;
   // How to reach a replica's place; nothing when that datanode or storage is not registered now.

@@ -28,16 +28,18 @@ absl::StatusOr<std::vector<protocol::ReplicaLocation>> ChooseTargets(OperationCo
                                        .excluded = request.excluded},
                                       *context.random);
   const uint32_t minimum = context.settings->min_replication;
-  const auto too_few = [&](size_t count, std::string_view detail) {
-    return MakeError(ErrorReason::kNoDatanodes,
-                     absl::StrCat("File ", file.path, " could only be written to ", count, " of the ", minimum,
-                                  " minReplication nodes. ", ToAbsl(detail)));
+  const auto too_few = [&](ErrorReason reason, size_t count, std::string_view detail) {
+    return MakeError(reason, absl::StrCat("File ", file.path, " could only be written to ", count, " of the ", minimum,
+                                          " minReplication nodes. ", ToAbsl(detail)));
   };
   if (!targets.ok()) {
-    if (ReasonOf(targets.status()) != ErrorReason::kNoDatanodes) return targets.status();
-    return too_few(0, MessageOf(targets.status()));
+    const ErrorReason reason = ReasonOf(targets.status());
+    if (reason != ErrorReason::kNoDatanodes && reason != ErrorReason::kBusy) return targets.status();
+    return too_few(reason, 0, MessageOf(targets.status()));
   }
-  if (targets->size() < minimum) return too_few(targets->size(), "More datanodes are needed.");
+  if (targets->size() < minimum) {
+    return too_few(ErrorReason::kNoDatanodes, targets->size(), "More datanodes are needed.");
+  }
   return targets;
 }
 

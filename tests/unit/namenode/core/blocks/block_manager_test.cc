@@ -420,6 +420,24 @@ TEST_F(BlockManagerTest, ANamespaceMayBeRestoredAnyNumberOfTimes) {
   EXPECT_EQ(manager_->quarantine_sightings(), 1u);
 }
 
+// A writer that goes on right after a restart is told to wait for them, not that there are none.
+TEST_F(BlockManagerTest, DatanodesOfBeforeTheStartHaveTimeToComeBack) {
+  Random random(1);
+  const TargetRequest request{.wanted = 1};
+  EXPECT_EQ(ReasonOf(manager_->ChooseTargets(request, random).status()), ErrorReason::kNoDatanodes);
+  Join("1");
+  EXPECT_TRUE(manager_->ChooseTargets(request, random).ok());
+  Restart();
+  EXPECT_EQ(ReasonOf(manager_->ChooseTargets(request, random).status()), ErrorReason::kBusy);
+  Pass(DatanodeRegistry::kReturnTime - seconds(1), {});
+  EXPECT_EQ(ReasonOf(manager_->ChooseTargets(request, random).status()), ErrorReason::kBusy);
+  Pass(seconds(2), {});
+  EXPECT_EQ(ReasonOf(manager_->ChooseTargets(request, random).status()), ErrorReason::kNoDatanodes);
+  Restart();
+  Register("1");
+  EXPECT_TRUE(manager_->ChooseTargets(request, random).ok());
+}
+
 // F-140.
 TEST_F(BlockManagerTest, ReplicaOfAnOlderStampGoesOnlyWhenEnoughGoodOnesExist) {
   for (const char* name : {"1", "2", "3", "4"}) Join(name);
