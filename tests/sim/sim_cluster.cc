@@ -114,10 +114,15 @@ bool SimCluster::MayExpire(const ModelFile& file) const {
 }
 
 bool SimCluster::ClosedByNamenode(uint64_t inode) {
-  if (!namenode_->running()) return true;  // it answered the reader; what it had decided is not known now
+  if (!namenode_->running()) {  // it answered the reader; what it had decided is not known now
+    ++report_.probes["short reads not judged, namenode down"];
+    return true;
+  }
   const auto record = namenode::GetInodeById(*namenode_->StoredView(), InodeId(inode));
   if (!record.ok()) Violation(absl::StrCat("inode ", inode, ": ", record.status().ToString()));
-  return record.ok() && record->has_value() && !(*record)->under_construction;
+  const bool closed = record.ok() && record->has_value() && !(*record)->under_construction;
+  if (closed) ++report_.probes["flushed bytes cut off by a lease that ran out"];
+  return closed;
 }
 
 void SimCluster::CheckStored(const namenode::MetaView& view, const std::string& when) {
@@ -161,7 +166,7 @@ void SimCluster::ReadDone(uint64_t inode, const std::string& path, uint64_t leng
   if (!status.ok() || found == acknowledged_.end() || found->second.at > started) return;
   if (!found->second.closed && (last_datanode_fault_ >= found->second.at - std::chrono::seconds(60) || healing_))
     return;
-  if (!found->second.closed && ClosedByNamenode(inode)) return;
+  if (!found->second.closed && length < found->second.length && ClosedByNamenode(inode)) return;
   if (length < found->second.length) {
     Violation(absl::StrCat("a reader of ", path, " saw ", length, " bytes of ", found->second.length, " acknowledged"));
   }
