@@ -57,7 +57,7 @@ function(dolmen_test path)
   add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/${path}.cc ${ARG_SRCS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_link_libraries(${name} PRIVATE dolmen_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE DOLMEN_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DOLMEN_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
+  target_include_directories(${name} PRIVATE ${PROJECT_BINARY_DIR}/generated_tests)  # build_paths.h
   add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 30)

@@ -9,6 +9,7 @@
 #include <map>
 #include <regex>
 
+#include "build_paths.h"
 #include "common/fault_point.h"
 #include "tests/crash/file_load.h"
 #include "tests/crash/replica_audit.h"

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "build_paths.h"
 #include "client/dolmen/client.h"
 #include "tests/support/child_process.h"
 #include "tests/support/eventually.h"

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "absl/strings/escaping.h"
+#include "build_paths.h"
 #include "common/coding.h"
 #include "common/memory_file_system.h"
 #include "datanode/storage/block_file_format.h"

@@ -1,3 +1,4 @@
+#include "build_paths.h"
 #include "namenode/core/records.h"
 
 #include <fstream>
