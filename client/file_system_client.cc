@@ -4,7 +4,11 @@
 #include <optional>
 #include <utility>
 
+#include "client/check_files.h"
+#include "client/core/public_values.h"
+#include "client/datanode_info.h"
 #include "client/dolmen/client.h"
+#include "client/file_checksum.h"
 #include "client/input_stream.h"
 #include "client/output_stream.h"
 #include "client/runtime.h"
@@ -13,11 +17,13 @@
 #include "common/error.h"
 #include "common/protocol/data_transfer.h"
 #include "common/rpc/channel_arguments.h"
+#include "common/rpc/shape.h"
 
 namespace dolmen {
 namespace {
 
 using client::Runtime;
+using client::ToPublic;
 
 absl::Status BadOption(const std::string& what) {
   return MakeError(ErrorReason::kIllegalArgument, absl::StrCat("Bad client option ", what));
@@ -44,20 +50,16 @@ absl::Status CheckOptions(const ClientOptions& options) {
   return absl::OkStatus();
 }
 
-FileStatus ToPublic(const protocol::FileStatus& from) {
-  return {.inode = from.inode.value(),
-          .is_directory = from.is_directory,
-          .name = from.name,
-          .length = from.length,
-          .permission = from.permission,
-          .owner = from.owner,
-          .group = from.group,
-          .modified_ms = from.modified.ms,
-          .accessed_ms = from.accessed.ms,
-          .replication = from.replication,
-          .block_bytes = from.block_bytes,
-          .child_count = from.child_count,
-          .under_construction = from.under_construction};
+// The names travel in one message, which may have 4 MiB.
+absl::Status CheckConcatFits(const std::vector<std::string>& sources) {
+  constexpr size_t kMaxSourceBytes = 3 << 20;
+  size_t bytes = 0;
+  for (const std::string& source : sources) bytes += source.size();
+  if (sources.size() <= rpc::kMaxConcatSources && bytes <= kMaxSourceBytes) return absl::OkStatus();
+  return MakeError(
+      ErrorReason::kIllegalArgument,
+      absl::StrCat("concat: ", sources.size(), " source files with names of ", bytes, " bytes; one call takes at most ",
+                   rpc::kMaxConcatSources, " and ", kMaxSourceBytes, ": concatenate them in several calls"));
 }
 
 std::string FirstAddress(const protocol::DatanodeInfo& datanode) {
@@ -139,6 +141,63 @@ class FileSystemClientImpl final : public FileSystemClient {
 
   absl::StatusOr<std::unique_ptr<InputStream>> Open(const std::string& path) override {
     return client::OpenInputStream(&runtime_, path);
+  }
+
+  absl::StatusOr<FileChecksum> GetFileChecksum(const std::string& path, uint64_t length) override {
+    return client::GetFileChecksum(&runtime_, path, length);
+  }
+
+  absl::Status CheckFiles(const std::string& path, const std::function<bool(const CheckedEntry&)>& visit) override {
+    return client::CheckFiles(&runtime_, path, visit);
+  }
+
+  absl::Status Concat(const std::string& target, const std::vector<std::string>& sources) override {
+    DOLMEN_RETURN_IF_ERROR(CheckConcatFits(sources));
+    return Mutate<protocol::ConcatReply>(protocol::ConcatRequest{.target = target, .sources = sources},
+                                         absl::StrCat("concat ", target))
+        .status();
+  }
+
+  absl::StatusOr<bool> SetReplication(const std::string& path, uint32_t replication) override {
+    DOLMEN_ASSIGN_OR_RETURN(
+        const protocol::SetReplicationReply reply,
+        Mutate<protocol::SetReplicationReply>(protocol::SetReplicationRequest{.path = path, .replication = replication},
+                                              absl::StrCat("setrep ", path)));
+    return reply.done;
+  }
+
+  absl::StatusOr<bool> IsFileClosed(const std::string& path) override {
+    DOLMEN_ASSIGN_OR_RETURN(const protocol::IsFileClosedReply reply,
+                            Ask<protocol::IsFileClosedReply>(protocol::IsFileClosedRequest{.path = path},
+                                                             absl::StrCat("see whether ", path, " is closed")));
+    return reply.closed;
+  }
+
+  absl::StatusOr<ContentSummary> GetContentSummary(const std::string& path) override {
+    DOLMEN_ASSIGN_OR_RETURN(const protocol::GetContentSummaryReply reply,
+                            Ask<protocol::GetContentSummaryReply>(protocol::GetContentSummaryRequest{.path = path},
+                                                                  absl::StrCat("get content summary of ", path)));
+    return ContentSummary{.length = reply.length,
+                          .file_count = reply.files,
+                          .directory_count = reply.directories,
+                          .space_consumed = reply.replicated_bytes};
+  }
+
+  absl::Status ListOpenFiles(const std::string& path, const std::function<bool(const OpenFile&)>& visit) override {
+    protocol::ListOpenFilesRequest request{.path = path};
+    while (true) {
+      DOLMEN_ASSIGN_OR_RETURN(protocol::ListOpenFilesReply reply,
+                              Ask<protocol::ListOpenFilesReply>(request, "list open files"));
+      for (protocol::OpenFileEntry& file : reply.files) {
+        const bool go_on = visit({.inode = file.inode.value(),
+                                  .path = std::move(file.path),
+                                  .client_name = std::move(file.holder),
+                                  .client_host = std::move(file.client_host)});
+        if (!go_on) return absl::OkStatus();
+      }
+      if (!reply.has_more || reply.last <= request.after) return absl::OkStatus();
+      request.after = reply.last;
+    }
   }
 
   absl::StatusOr<bool> Rename(const std::string& source, const std::string& destination) override {
@@ -247,12 +306,18 @@ class FileSystemClientImpl final : public FileSystemClient {
     return reports;
   }
 
+  absl::StatusOr<DatanodeLocalInfo> GetDatanodeLocalInfo(const std::string& address) override {
+    return client::AskDatanode(address, runtime_.options().connect_timeout, runtime_.namenode()->unary());
+  }
+
   absl::StatusOr<ServerDefaults> GetServerDefaults() override {
     DOLMEN_ASSIGN_OR_RETURN(const protocol::GetServerDefaultsReply reply, Defaults());
     return ServerDefaults{.cluster_id = reply.cluster.value(),
                           .block_bytes = reply.block_bytes,
                           .replication = reply.replication,
                           .bytes_per_checksum = reply.bytes_per_checksum,
+                          .packet_bytes = reply.packet_bytes,
+                          .checksum_type = "CRC32C",
                           .version = reply.version};
   }
 

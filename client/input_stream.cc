@@ -429,7 +429,7 @@ void WaitUntil(Runtime* runtime, MonotonicTime at) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<InputStream>> OpenInputStream(Runtime* runtime, const std::string& path) {
+absl::StatusOr<OpenedFile> OpenForReading(Runtime* runtime, const std::string& path) {
   FileOpener opener(path, SettingsFor(runtime->options()), Random(runtime->NextSeed()));
   std::vector<ReadAction> actions = opener.Start(runtime->clock().Now());
   while (!opener.result().has_value()) {
@@ -454,8 +454,12 @@ absl::StatusOr<std::unique_ptr<InputStream>> OpenInputStream(Runtime* runtime, c
       actions = opener.OnTick(runtime->clock().Now());
     }
   }
-  if (!opener.result()->ok()) return opener.result()->status();
-  return std::make_unique<InputStreamImpl>(runtime, **opener.result());
+  return *opener.result();
+}
+
+absl::StatusOr<std::unique_ptr<InputStream>> OpenInputStream(Runtime* runtime, const std::string& path) {
+  DOLMEN_ASSIGN_OR_RETURN(OpenedFile file, OpenForReading(runtime, path));
+  return std::make_unique<InputStreamImpl>(runtime, std::move(file));
 }
 
 }  // namespace dolmen::client

@@ -5,10 +5,14 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "client/core/file_opener.h"
 #include "client/dolmen/client.h"
 #include "client/runtime.h"
 
 namespace dolmen::client {
+
+// Finds out where the blocks of `path` are and how long it is; waits for the answers.
+absl::StatusOr<OpenedFile> OpenForReading(Runtime* runtime, const std::string& path);
 
 // Opens `path` for reading; waits for the answers. `runtime` outlives the stream.
 absl::StatusOr<std::unique_ptr<InputStream>> OpenInputStream(Runtime* runtime, const std::string& path);

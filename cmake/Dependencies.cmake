@@ -1,8 +1,4 @@
 # The libraries Dolmen stands on, all Debian 12 packages, listed once. deploy/install-packages.sh installs them.
-#
-# gRPC, Protocol Buffers and abseil are linked statically everywhere: loading their 60 shared objects would cost more
-# than a `dolmen dfs` command, and one way of linking for all binaries is simpler than two. Except under ThreadSanitizer:
-# it can tell code that is not built for it (which it must not judge) from ours only by the shared object.
 
 find_package(Threads REQUIRED)
 find_package(RocksDB REQUIRED CONFIG)
@@ -12,46 +8,15 @@ find_package(tomlplusplus REQUIRED CONFIG)
 find_program(PROTOC protoc REQUIRED)
 find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 find_library(ISAL_LIBRARY isal REQUIRED)
-
-if(DOLMEN_SANITIZE STREQUAL thread)
-  set(archive_suffix so)
-else()
-  set(archive_suffix a)
-endif()
-function(dolmen_archive out name)
-  find_file(archive_${name} NAMES lib${name}.${archive_suffix} PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE} /usr/lib NO_DEFAULT_PATH REQUIRED)
-  set(${out} ${archive_${name}} PARENT_SCOPE)
-endfunction()
-
-# abseil: all archives as one group, in whatever order they need each other.
-file(GLOB absl_archives /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libabsl_*.${archive_suffix})
-if(NOT absl_archives)
-  message(FATAL_ERROR "abseil's libraries are missing; run deploy/install-packages.sh")
-endif()
-add_library(dolmen_abseil INTERFACE)
-target_link_libraries(dolmen_abseil INTERFACE -Wl,--start-group ${absl_archives} -Wl,--end-group Threads::Threads)
-add_library(Dolmen::abseil ALIAS dolmen_abseil)
-
-dolmen_archive(crypto_archive crypto)
-add_library(dolmen_crypto INTERFACE)
-target_link_libraries(dolmen_crypto INTERFACE ${crypto_archive} dl Threads::Threads)
-add_library(Dolmen::crypto ALIAS dolmen_crypto)
-
-dolmen_archive(protobuf_archive protobuf)
-add_library(dolmen_protobuf INTERFACE)
-target_link_libraries(dolmen_protobuf INTERFACE ${protobuf_archive} z Threads::Threads)
-add_library(Dolmen::protobuf ALIAS dolmen_protobuf)
-
-set(grpc_archives)
-foreach(name grpc++ grpc gpr address_sorting upb re2 cares ssl)
-  dolmen_archive(one ${name})
-  list(APPEND grpc_archives ${one})
-endforeach()
-add_library(dolmen_grpc INTERFACE)
-target_link_libraries(dolmen_grpc INTERFACE -Wl,--start-group ${grpc_archives} -Wl,--end-group
-  Dolmen::protobuf Dolmen::abseil Dolmen::crypto)
-add_library(Dolmen::grpc ALIAS dolmen_grpc)
+include(DolmenArchives)
 
 add_library(dolmen_isal INTERFACE)
 target_link_libraries(dolmen_isal INTERFACE ${ISAL_LIBRARY})
 add_library(Dolmen::isal ALIAS dolmen_isal)
+
+# What `dolmen dfs -text` unpacks. Statically, as loading them would cost every command; zlib comes with protobuf.
+dolmen_archive(bz2_archive bz2)
+dolmen_archive(zstd_archive zstd)
+add_library(dolmen_compression INTERFACE)
+target_link_libraries(dolmen_compression INTERFACE ${bz2_archive} ${zstd_archive} z Threads::Threads)
+add_library(Dolmen::compression ALIAS dolmen_compression)

@@ -57,6 +57,8 @@ function(dolmen_test path)
   add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/${path}.cc ${ARG_SRCS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_link_libraries(${name} PRIVATE dolmen_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  # What is tested is compiled as it is shipped; the tests themselves compile in two thirds of the time this way.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_include_directories(${name} PRIVATE ${PROJECT_BINARY_DIR}/generated_tests)  # build_paths.h
   add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
   if(NOT ARG_TIMEOUT)

@@ -98,6 +98,7 @@ int Main(const std::vector<std::string>& args) {
   absl::StatusOr<DatanodeOptions> options = Configure(*flags, &settings);
   if (!options.ok()) return Fail(options.status(), kExitBadUsage);
   rpc::SendGrpcLogsToOurs();
+  rpc::TurnOffDeadlockSearch();
   TuneMalloc();
   RaiseOpenFileLimit();
 

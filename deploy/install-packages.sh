@@ -5,11 +5,13 @@ set -euo pipefail
 
 packages=(
   # tools
-  build-essential cmake ninja-build ccache mold pkg-config git ca-certificates python3
+  build-essential cmake ninja-build ccache mold pkg-config git ca-certificates python3 doxygen
   # RPC: code generators, and the static archives that all binaries are linked with (libgrpc-dev brings upb and
   # address_sorting, the others grpc++, protobuf, abseil, c-ares, re2, ssl and crypto)
   protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc-dev libgrpc++-dev
   libabsl-dev libc-ares-dev libre2-dev libssl-dev zlib1g-dev
+  # what `dolmen dfs -text` unpacks
+  libbz2-dev libzstd-dev
   # storage, checksums, logs, settings, tests
   librocksdb-dev libisal-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libgtest-dev libgmock-dev
 )

@@ -1,4 +1,4 @@
-// dolmen-namenode: formats a metadata directory, or serves one.
+// dolmen-namenode: formats a metadata directory, checks one, or serves it.
 #include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/daemon.h"
 #include "common/error.h"
 #include "common/fault_point.h"
@@ -21,6 +22,7 @@
 #include "common/rpc/channel_arguments.h"
 #include "namenode/namenode_server.h"
 #include "namenode/namenode_settings.h"
+#include "namenode/storage/metadata_directory.h"
 
 namespace dolmen::namenode {
 namespace {
@@ -29,6 +31,7 @@ constexpr char kUsage[] =
     "Usage: dolmen-namenode --format --metadata-dir DIR [--force CLUSTER_ID]\n"
     "       dolmen-namenode --metadata-dir DIR [--bind-host HOST] [--port PORT] [--port-file FILE]\n"
     "                       [--config FILE] [--SETTING=VALUE ...]\n"
+    "       dolmen-namenode --check --metadata-dir DIR    is the stored namespace consistent? changes nothing\n"
     "       dolmen-namenode --print-config     a commented sample configuration with every setting\n";
 
 constexpr char kProgram[] = "dolmen-namenode";
@@ -39,6 +42,7 @@ constexpr ShortFlag kShortFlags[] = {{"--metadata-dir", "--namenode-metadata-dir
 
 struct CommandLine {
   bool format = false;
+  bool check = false;
   std::optional<std::string> force_cluster_id;
   DaemonFlags flags;
 };
@@ -49,6 +53,8 @@ absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& args) {
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i] == "--format") {
       line.format = true;
+    } else if (args[i] == "--check") {
+      line.check = true;
     } else if (args[i].starts_with("--force=")) {
       line.force_cluster_id = args[i].substr(std::string_view("--force=").size());
     } else if (args[i] == "--force") {
@@ -67,6 +73,10 @@ absl::Status Configure(const CommandLine& line, Settings* settings) {
   if (line.force_cluster_id.has_value() && !line.format) {
     return MakeError(ErrorReason::kIllegalArgument,
                      "--force discards a namespace and goes with --format only; leave it away to serve");
+  }
+  if (line.check && line.format) {
+    return MakeError(ErrorReason::kIllegalArgument,
+                     "--check looks at a namespace, --format makes one: give one of them");
   }
   if (settings->Text("namenode_metadata_dir").empty()) {
     return MakeError(ErrorReason::kIllegalArgument, "no metadata directory: give --metadata-dir DIR");
@@ -92,6 +102,37 @@ absl::Status Format(FileSystem& fs, const Settings& settings, const CommandLine&
   return absl::OkStatus();
 }
 
+// Prints what is wrong line by line as it is found, then a summary. Error: kDamaged when something is wrong, others
+// when it can't be found out.
+absl::Status Check(FileSystem& fs, const Settings& settings) {
+  const std::string& directory = settings.Text("namenode_metadata_dir");
+  MetadataDirectory::Options options;
+  options.store.sizes.block_cache_bytes = static_cast<uint64_t>(settings.Int("namenode_block_cache_bytes"));
+  DOLMEN_ASSIGN_OR_RETURN(const MetadataDirectory::Checked checked,
+                          MetadataDirectory::Check(fs, directory, options, [](std::string_view line) {
+                            printf("%.*s\n", static_cast<int>(line.size()), line.data());
+                            fflush(stdout);
+                          }));
+  for (const LogFileScan& log : checked.logs.files) {
+    if (log.valid_bytes == log.file_bytes) continue;
+    printf("%s: the last %llu bytes are of a commit that was never acknowledged; the next start cuts them off\n",
+           log.path.c_str(), static_cast<unsigned long long>(log.file_bytes - log.valid_bytes));
+  }
+  const ConsistencyReport& report = checked.report;
+  printf("%s", absl::StrCat("checked ", directory, ": cluster ", checked.info.cluster.value(), ", up to ",
+                            checked.last_commit.ToString(), ": ", report.directories, " directories, ", report.files,
+                            " files (", report.open_files, " open), ", report.blocks, " blocks, ", report.deleted_roots,
+                            " deletions to be finished\n")
+                   .c_str());
+  if (report.violations == 0) {
+    printf("the stored namespace is consistent\n");
+    return absl::OkStatus();
+  }
+  printf("the stored namespace is NOT consistent: %llu violations\n",
+         static_cast<unsigned long long>(report.violations));
+  return MakeError(ErrorReason::kDamaged, "the stored namespace is not consistent; restore a checkpoint");
+}
+
 absl::Status Serve(FileSystem& fs, const Settings& settings, const CommandLine& line) {
   RaiseOpenFileLimit();
   DOLMEN_ASSIGN_OR_RETURN(CoreSettings core, ToCoreSettings(settings));
@@ -113,6 +154,8 @@ absl::Status Serve(FileSystem& fs, const Settings& settings, const CommandLine& 
                              .query_threads = static_cast<int>(settings.Int("namenode_query_threads")),
                              .block_cache_bytes = static_cast<uint64_t>(settings.Int("namenode_block_cache_bytes")),
                              .core = core,
+                             .group_mapping_file = settings.Text("namenode_group_mapping_file"),
+                             .create_home_directories = settings.Bool("namenode_create_home_directories"),
                              .on_stop = [&failed](const absl::Status& why) {
                                spdlog::critical("stopping: {}", MessageOf(why));
                                failed = true;
@@ -137,6 +180,7 @@ int Main(const std::vector<std::string>& args) {
   mallopt(M_MMAP_THRESHOLD, 64 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   rpc::SendGrpcLogsToOurs();
+  rpc::TurnOffDeadlockSearch();
   signal(SIGPIPE, SIG_IGN);
   umask(0077);  // names and permissions of all users' files are nobody else's business
 
@@ -154,7 +198,9 @@ int Main(const std::vector<std::string>& args) {
   const absl::Status configured = Configure(*line, &settings);
   if (!configured.ok()) return FailDaemon(kProgram, configured, kExitBadUsage);
   const std::unique_ptr<FileSystem> fs = MakePosixFileSystem();
-  const absl::Status done = line->format ? Format(*fs, settings, *line) : Serve(*fs, settings, *line);
+  const absl::Status done = line->format  ? Format(*fs, settings, *line)
+                            : line->check ? Check(*fs, settings)
+                                          : Serve(*fs, settings, *line);
   return done.ok() ? 0 : FailDaemon(kProgram, done, kExitFailed);
 }
 

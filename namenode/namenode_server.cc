@@ -44,6 +44,10 @@ absl::StatusOr<std::unique_ptr<NamenodeServer>> NamenodeServer::Start(FileSystem
   std::unique_ptr<NamenodeServer> server(new NamenodeServer(std::move(options)));
   const NamenodeServerOptions& opts = server->options_;
 
+  std::unique_ptr<GroupMappingFile> groups;
+  if (!opts.group_mapping_file.empty()) {
+    DOLMEN_ASSIGN_OR_RETURN(groups, GroupMappingFile::Open(fs, opts.group_mapping_file, &server->clock_));
+  }
   MetadataDirectory::Options directory_options;
   directory_options.store.sizes.block_cache_bytes = opts.block_cache_bytes;
   DOLMEN_ASSIGN_OR_RETURN(server->directory_, MetadataDirectory::Open(*fs, opts.metadata_dir, server->clock_.WallNow(),
@@ -61,12 +65,17 @@ absl::StatusOr<std::unique_ptr<NamenodeServer>> NamenodeServer::Start(FileSystem
 
   server->board_ = std::make_unique<GuardedBoard>(identity);
   server->queries_ = std::make_unique<WorkerPool>(opts.query_threads, kMaxQueuedQueries);
-  server->callers_ =
-      std::make_unique<CallerResolver>(&server->clock_, directory.info().superuser, directory.info().supergroup);
+  server->callers_ = std::make_unique<CallerResolver>(&server->clock_, directory.info().superuser,
+                                                      directory.info().supergroup, std::move(groups));
   server->core_ = std::make_unique<CoreThread>(std::move(core), directory.store(), &server->clock_,
                                                server->board_.get(), opts.on_stop);
-  server->clients_ = std::make_unique<ClientService>(server->core_.get(), directory.replicas(), server->callers_.get(),
-                                                     server->queries_.get(), &server->clock_, description);
+  if (opts.create_home_directories) {
+    server->homes_ =
+        std::make_unique<HomeDirectories>(server->core_.get(), &server->clock_, opts.core, directory.info().superuser);
+  }
+  server->clients_ =
+      std::make_unique<ClientService>(server->core_.get(), directory.replicas(), server->callers_.get(),
+                                      server->homes_.get(), server->queries_.get(), &server->clock_, description);
   server->datanodes_ =
       std::make_unique<DatanodeService>(server->core_.get(), server->board_.get(), &server->clock_, identity);
   server->core_->Start();

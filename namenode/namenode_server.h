@@ -27,6 +27,8 @@ struct NamenodeServerOptions {
   int query_threads = 2;
   uint64_t block_cache_bytes = 256 << 20;
   CoreSettings core;
+  std::string group_mapping_file;  // empty: groups come from the OS only
+  bool create_home_directories = false;
   // Called once, from the core thread, when the namenode can change nothing any more: the process should end.
   std::function<void(absl::Status why)> on_stop = [](const absl::Status&) {};
 };
@@ -58,6 +60,7 @@ class NamenodeServer {
   std::unique_ptr<CoreThread> core_;
   std::unique_ptr<WorkerPool> queries_;
   std::unique_ptr<CallerResolver> callers_;
+  std::unique_ptr<HomeDirectories> homes_;
   std::unique_ptr<ClientService> clients_;
   std::unique_ptr<DatanodeService> datanodes_;
   std::unique_ptr<rpc::UnaryServer> server_;

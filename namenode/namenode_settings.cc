@@ -32,6 +32,11 @@ std::vector<Setting> NamenodeSettingsTable() {
               "Below so much free space on the metadata volume mutations are refused until space is back."),
       Setting{"namenode_permissions_enabled", true, "Check permissions of users other than the superuser."},
       Setting{"namenode_supergroup", std::string("supergroup"), "Members are superusers; set when formatting."},
+      Setting{"namenode_group_mapping_file", std::string(),
+              "File of lines user=group1,group2; a user it names has these groups and no others, whatever the OS says. "
+              "Read again when it changes."},
+      Setting{"namenode_create_home_directories", false,
+              "Make /user/NAME, mode 0700, for a user whose home is missing when he is first met."},
       integer("namenode_default_block_bytes", defaults.default_block_bytes, 512, 2 * kGiB,
               "Block size of files whose creator did not choose; a multiple of 512."),
       integer("namenode_min_block_bytes", defaults.min_block_bytes, 512, 2 * kGiB, "Smallest block size accepted."),

@@ -20,7 +20,9 @@ constexpr std::string_view kHelp =
     "Usage: dolmen [generic options] <tool> ...\n"
     "\n"
     "  dolmen dfs -<command> ...       files: -ls, -put, -get, -cat, ...; `dolmen dfs -help` lists them all\n"
-    "  dolmen dfsadmin -<command> ...  the cluster: -report, -safemode\n"
+    "  dolmen dfsadmin -<command> ...  the cluster: -report, -safemode, ...; `dolmen dfsadmin -help` lists them all\n"
+    "  dolmen fsck <path> ...          files and their blocks: what is missing, corrupt or under-replicated\n"
+    "  dolmen debug ...                verifyMeta\n"
     "  dolmen local start|status|stop  a cluster on this machine; `dolmen local --help` tells more\n"
     "  dolmen namenode ...             runs the namenode\n"
     "  dolmen datanode ...             runs a datanode\n"
@@ -33,9 +35,13 @@ constexpr std::string_view kHelp =
 
 // Commands that leave something half-made behind when they are killed.
 bool Copies(const std::vector<std::string>& args) {
-  constexpr std::string_view kNames[] = {"-put", "-copyFromLocal", "-get", "-copyToLocal"};
+  constexpr std::string_view kNames[] = {"-put", "-copyFromLocal", "-moveFromLocal", "-get", "-copyToLocal",
+                                         "-cp",  "-getmerge"};
   return !args.empty() && std::find(std::begin(kNames), std::end(kNames), args[0]) != std::end(kNames);
 }
+
+// Whether a terminal of that name can take back what it shows.
+bool CanErase(const char* term) { return term != nullptr && *term != '\0' && std::string_view(term) != "dumb"; }
 
 int Fail(const App& app, std::string_view message) {
   app.streams.err << "dolmen: " << message << "\n";
@@ -50,8 +56,22 @@ int RunTool(const App& app, bool admin, GenericOptions options, std::vector<std:
   if (!settings.ok()) return Fail(app, ShownMessage(settings.status()));
   const std::atomic<bool>* interrupted = nullptr;
   if (!admin && Copies(args) && app.catch_interrupts) interrupted = app.catch_interrupts();
-  Session session(app.connector, *std::move(settings), app.streams, interrupted);
+  Streams streams = app.streams;
+  if (!CanErase(app.environment("TERM"))) streams.terminal = -1;
+  Session session(app.connector, *std::move(settings), streams, interrupted, app.sleep);
   return admin ? RunAdmin(session, std::move(args)) : RunShell(session, std::move(args));
+}
+
+// A tool with a grammar of its own.
+int RunOther(const App& app, int (*run)(Session&, std::vector<std::string>), GenericOptions options,
+             std::vector<std::string> args) {
+  if (const absl::Status status = TakeGenericOptions(args, options); !status.ok()) {
+    return Fail(app, MessageOf(status));
+  }
+  absl::StatusOr<ShellSettings> settings = LoadShellSettings(options, app.environment);
+  if (!settings.ok()) return Fail(app, ShownMessage(settings.status()));
+  Session session(app.connector, *std::move(settings), app.streams);
+  return run(session, std::move(args));
 }
 
 }  // namespace
@@ -69,6 +89,8 @@ int RunApp(const App& app, std::vector<std::string> args) {
   args.erase(args.begin());
   if (tool == "dfs" || tool == "fs") return RunTool(app, /*admin=*/false, std::move(options), std::move(args));
   if (tool == "dfsadmin") return RunTool(app, /*admin=*/true, std::move(options), std::move(args));
+  if (tool == "fsck") return RunOther(app, RunFsck, std::move(options), std::move(args));
+  if (tool == "debug") return RunOther(app, RunDebug, std::move(options), std::move(args));
   if (tool == "local") return RunLocal(args, app.connector, app.environment, app.streams);
   if (tool == "namenode" || tool == "datanode") return app.run_daemon("dolmen-" + tool, args);
   if (tool == "version" || tool == "--version") {

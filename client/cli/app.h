@@ -19,6 +19,7 @@ struct App {
   std::function<int(const std::string& program, const std::vector<std::string>& args)> run_daemon;
   // Asked for before a copy: from now on SIGINT and SIGTERM set the returned flag. May be empty.
   std::function<const std::atomic<bool>*()> catch_interrupts;
+  Sleeper sleep = nullptr;  // nullptr: really sleeps
 };
 
 // `args`: the words after the program's name. Returns the exit code.

@@ -11,9 +11,13 @@ namespace {
 
 constexpr size_t kHelpWidth = 80;
 
-constexpr std::string_view kPutArguments = "[-f] [-p] [-l] [-d] [-t <thread count>] <localsrc> ... <dst>";
-constexpr std::string_view kGetArguments = "[-f] [-p] [-ignoreCrc] [-crc] <src> ... <localdst>";
+constexpr std::string_view kPutArguments =
+    "[-f] [-p] [-l] [-d] [-t <thread count>] [-q <thread pool queue size>] [--no-progress] <localsrc> ... <dst>";
+constexpr std::string_view kGetArguments =
+    "[-f] [-p] [-ignoreCrc] [-crc] [-t <thread count>] [-q <thread pool queue size>] [--no-progress] <src> ... "
+    "<localdst>";
 
+// In any order.
 constexpr CommandText kCommands[] = {
     {"cat", "[-ignoreCrc] <src> ...",
      "Write the bytes of every file that matches <src> to standard output.\n"
@@ -27,7 +31,9 @@ constexpr CommandText kCommands[] = {
      "-p: Keep access and modification times, owner and mode.\n"
      "-ignoreCrc: Accepted for compatibility; every byte is verified all the same.\n"
      "-crc: Write a checksum file (.name.crc) beside each file.\n"
-     "-t <threads>: Copy this many files at once; directories are copied 8 at once by default."},
+     "-t <threads>: Copy this many files at once; directories are copied 8 at once by default.\n"
+     "-q <size>: Accepted for compatibility.\n"
+     "--no-progress: Don't show on a terminal how a long copy goes on."},
     {"help", "[cmd ...]", "Show the help of the given commands, or of all."},
     {"ls", "[-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [<path> ...]",
      "List what matches <path>; without a path, the home directory. Of a directory its entries are listed, one line "
@@ -59,7 +65,9 @@ constexpr CommandText kCommands[] = {
      "-l: One replica that need not be on disk when the command ends.\n"
      "-d: Write straight to the final name, without the temporary one.\n"
      "-t <threads>: Copy this many files at once; by default a directory's files are copied 8 at once and several "
-     "sources one after another."},
+     "sources one after another.\n"
+     "-q <size>: Accepted for compatibility.\n"
+     "--no-progress: Don't show on a terminal how a long copy goes on."},
     {"rm", "[-f] [-r|-R] [-skipTrash] [-safely] <src> ...",
      "Delete what matches <src>.\n"
      "-f: Say nothing about, and don't fail for, files that don't exist.\n"
@@ -88,6 +96,48 @@ constexpr CommandText kCommands[] = {
      "-r: Does it exist and may it be read?\n"
      "-z: Is it 0 bytes long?"},
     {"usage", "[cmd ...]", "Show the usage of the given commands, or of all."},
+
+    {"cp",
+     "[-f] [-p | -p[topax]] [-d] [-t <thread count>] [-q <thread pool queue size>] [--no-progress] <src> ... <dst>",
+     "Copy the files and directories that match <src>. With several sources the destination must be a directory. Each "
+     "file is written under a temporary name (._COPYING_) and renamed when it is complete.\n"
+     "-f: Overwrite the destination if it exists.\n"
+     "-p[topax]: Keep times (t), owner and group (o), mode (p, a); x, extended attributes, is accepted. Without "
+     "letters "
+     "t, o and p.\n"
+     "-d: Write straight to the final name, without the temporary one.\n"
+     "-t <threads>: Copy this many files at once; by default a directory's files are copied 8 at once and several "
+     "sources one after another.\n"
+     "-q <size>: Accepted for compatibility.\n"
+     "--no-progress: Don't show on a terminal how a long copy goes on."},
+    {"getmerge", "[-nl] [-skip-empty-file] [--no-progress] <src> ... <localdst>",
+     "Write all files that match <src>, and those directly in directories that do, one after another into one local "
+     "file, which is overwritten.\n"
+     "-nl: Add a newline after each file.\n"
+     "-skip-empty-file: Add none after an empty file.\n"
+     "--no-progress: Don't show on a terminal how a long copy goes on."},
+    {"head", "<file>", "Print the first 1024 bytes of the file."},
+    {"moveFromLocal", "[-f] [-p] [-l] [-d] [--no-progress] <localsrc> ... <dst>",
+     "Same as -put, except that each source is deleted after it was copied, that directories are not merged into "
+     "existing ones, and that there is no -t."},
+    {"moveToLocal", "<src> <localdst>", "Not implemented yet"},
+    {"tail", "[-f] [-s <sleep interval>] <file>",
+     "Print the last 1024 bytes of the file.\n"
+     "-f: Go on with what is appended while the file grows, until interrupted.\n"
+     "-s <milliseconds>: With -f, how long to sleep between two looks at the file; 5000 by default."},
+    {"text", "[-ignoreCrc] <src> ...",
+     "Print every file that matches <src> as text: gzip files by their first bytes, .gz, .deflate, .bz2 and .zst by "
+     "their names are unpacked, others are printed as they are. SequenceFiles, Avro files, .snappy and .lz4 are not "
+     "understood.\n"
+     "-ignoreCrc: Accepted for compatibility; every byte is verified all the same."},
+    {"touch", "[-a] [-m] [-t TIMESTAMP (yyyyMMdd:HHmmss) ] [-c] <path> ...",
+     "Set the access and modification times of files to now. A file that does not exist is made, empty.\n"
+     "-a: Change the access time only.\n"
+     "-m: Change the modification time only.\n"
+     "-t <timestamp>: Set this local time instead, as yyyyMMdd, a colon and HHmmss.\n"
+     "-c: Make no files."},
+    {"touchz", "<path> ...",
+     "Make files of no bytes at <path>. A file of that name must be empty already, and is made anew."},
 };
 
 constexpr std::string_view kUsagePrefix = "Usage: hadoop fs [generic options]";
@@ -119,10 +169,19 @@ void AppendTable(std::string& help, std::vector<TableRow>& rows) {
 
 }  // namespace
 
-std::span<const CommandText> CommandTexts() { return kCommands; }
+std::span<const CommandText> CommandTexts() {
+  static const std::vector<CommandText> all = [] {
+    std::vector<CommandText> texts(std::begin(kCommands), std::end(kCommands));
+    const std::span<const CommandText> trees = TreeCommandTexts();
+    texts.insert(texts.end(), trees.begin(), trees.end());
+    std::sort(texts.begin(), texts.end(), [](const CommandText& a, const CommandText& b) { return a.name < b.name; });
+    return texts;
+  }();
+  return all;
+}
 
 const CommandText* FindCommandText(std::string_view name) {
-  for (const CommandText& command : kCommands) {
+  for (const CommandText& command : CommandTexts()) {
     if (command.name == name) return &command;
   }
   return nullptr;
@@ -175,11 +234,11 @@ std::string HelpText(const CommandText& command) {
 
 std::string CommandList(bool help) {
   std::string list = absl::StrCat(ToAbsl(kUsagePrefix), "\n");
-  for (const CommandText& command : kCommands) {
+  for (const CommandText& command : CommandTexts()) {
     if (command.replaced_by.empty()) absl::StrAppend(&list, "\t[", ShortUsage(command), "]\n");
   }
   if (help) {
-    for (const CommandText& command : kCommands) {
+    for (const CommandText& command : CommandTexts()) {
       if (command.replaced_by.empty()) absl::StrAppend(&list, "\n", HelpText(command));
     }
   }

@@ -15,6 +15,9 @@ struct CommandText {
   std::string_view replaced_by;  // deprecated commands: what to use instead, e.g. "ls -R"
 };
 
+// The part of the table that is in command_text_trees.cc: space, attributes, whole trees.
+std::span<const CommandText> TreeCommandTexts();
+
 // In name order.
 std::span<const CommandText> CommandTexts();
 // Nothing for an unknown name.

@@ -21,18 +21,6 @@ constexpr uint64_t kMinBufferBytes = 4096;
 
 bool Set(const std::atomic<bool>* flag) { return flag != nullptr && flag->load(std::memory_order_relaxed); }
 
-absl::Status Transfer(Reader& reader, Writer& writer, uint64_t length_hint, const std::atomic<bool>* interrupted) {
-  // One byte more than the file has, so that one read sees its end.
-  std::vector<char> buffer(std::clamp(length_hint + 1, kMinBufferBytes, kMaxBufferBytes));
-  while (true) {
-    if (Set(interrupted)) return InterruptedError();
-    DOLMEN_ASSIGN_OR_RETURN(const size_t count, reader.Read(buffer));
-    if (count == 0) break;
-    DOLMEN_RETURN_IF_ERROR(writer.Write(std::string_view(buffer.data(), count)));
-  }
-  return writer.Close();
-}
-
 std::string TemporaryOf(const std::string& path) { return path + kTemporarySuffix; }
 
 // The names that unfinished jobs write: targets and their temporaries. Thread-safe.
@@ -80,13 +68,39 @@ class Copier {
         jobs_(options.threads.value_or(CopyOptions::kDefaultThreads),
               [this](const absl::Status& status) { Report(status); }) {}
 
-  void Copy(const CopySource& source) {
-    if (Set(&lost_)) return;
-    CopyArgument(source);
-    if (!options_.threads.has_value()) jobs_.Drain();
+  void CopyEach(const std::vector<CopySource>& sources) {
+    size_t walks = 0;
+    for (const CopySource& source : sources) walks += IsDirectory(source) ? 1 : 0;
+    if (options_.progress != nullptr) AnnounceFiles(sources);
+    if (walks == 0) AllFound();
+    for (const CopySource& source : sources) Copy(source, IsDirectory(source) && --walks == 0);
   }
 
  private:
+  static bool IsDirectory(const CopySource& source) {
+    return source.node.info.has_value() && source.node.info->is_directory;
+  }
+  void AnnounceFiles(const std::vector<CopySource>& sources) {
+    for (const CopySource& source : sources) {
+      if (!source.node.info.has_value() || source.node.info->is_directory) continue;
+      if (source.node.info->is_regular) {
+        options_.progress->FileFound(source.node.info->length);
+      } else {
+        options_.progress->StreamFound();
+      }
+    }
+  }
+  void AllFound() {
+    if (options_.progress != nullptr) options_.progress->AllFound();
+  }
+
+  void Copy(const CopySource& source, bool last_walk) {
+    if (Set(&lost_)) return;
+    CopyArgument(source);
+    if (last_walk) AllFound();
+    if (!options_.threads.has_value()) jobs_.Drain();
+  }
+
   // A failing file does not stop the others, but a namenode that is gone would be waited for once per file.
   bool Stopped() const { return Set(interrupted_) || Set(&lost_); }
   absl::Status Noted(absl::Status status) const {
@@ -94,11 +108,16 @@ class Copier {
     return status;
   }
   void Report(const absl::Status& status) {
-    if (ReasonOf(status) != ErrorReason::kUnreachable) return errors_.Report(status);
+    if (status.ok()) return;
+    if (ReasonOf(status) != ErrorReason::kUnreachable) return Show(status);
     if (std::exchange(reported_lost_, true)) return;
-    errors_.Report(
-        several_ ? MakeError(ErrorReason::kUnreachable, absl::StrCat(status.message(), "; what is left was not copied"))
-                 : status);
+    Show(several_
+             ? MakeError(ErrorReason::kUnreachable, absl::StrCat(status.message(), "; what is left was not copied"))
+             : status);
+  }
+  void Show(const absl::Status& status) {
+    if (options_.progress == nullptr) return errors_.Report(status);
+    options_.progress->Print([&] { errors_.Report(status); });
   }
 
   void CopyArgument(const CopySource& source) {
@@ -109,6 +128,9 @@ class Copier {
     absl::StatusOr<Node> target = TargetFor(destination_, name);
     if (!target.ok()) return jobs_.AddResult(Noted(target.status()));
     if (source.node.info->is_directory) {
+      const absl::Status apart = CheckNotInside(source.node.shown, source.tree->Qualified(source.node.path),
+                                                target->shown, destination_.tree->Qualified(target->path));
+      if (!apart.ok()) return jobs_.AddResult(apart);
       CopyDirectory(*source.tree, source.node, *std::move(target), /*parent_is_new=*/false);
     } else if (options_.threads.has_value()) {
       CopyFile(*source.tree, source.node, *std::move(target));
@@ -128,6 +150,7 @@ class Copier {
     bool is_new = parent_is_new;
     if (target.info.has_value()) {
       if (!target.info->is_directory) return jobs_.AddResult(IsNotADirectory(target.shown));
+      if (options_.move) return jobs_.AddResult(FileExists(target.shown));
     } else {
       const absl::Status made = destination_.tree->MakeDirectory(target.path);
       if (!made.ok()) return jobs_.AddResult(Noted(made));
@@ -147,9 +170,9 @@ class Copier {
       CopyEntry(tree, child, ChildNode(target, entry.name), is_new);
     }
     open_directories_.pop_back();
-    if (options_.preserve && !Stopped()) {
+    if ((options_.preserve.any() || options_.move) && !Stopped()) {
       jobs_.Drain();  // files made below would change the directory's time again
-      jobs_.AddResult(Noted(destination_.tree->SetAttributes(target.path, Attributes(tree, source))));
+      jobs_.AddResult(Noted(EndOf(tree, source, target)));
     }
   }
 
@@ -166,6 +189,7 @@ class Copier {
     } else if (!source.info->is_regular) {
       jobs_.AddResult(PathError(source.shown, "Operation not supported"));
     } else {
+      if (options_.progress != nullptr) options_.progress->FileFound(source.info->length);
       CopyFile(tree, source, std::move(target));
     }
   }
@@ -188,15 +212,28 @@ class Copier {
   absl::Status CopyOneFile(Tree& tree, const Node& source, const Node& target) const {
     if (Set(interrupted_)) return InterruptedError();
     if (Set(&lost_)) return absl::OkStatus();  // the reported loss stands for it
-    return Noted(CopyFileNow(tree, source, target));
+    FileProgress progress(options_.progress, source.info->length);
+    return Noted(CopyFileNow(tree, source, target, progress));
   }
 
-  absl::Status CopyFileNow(Tree& tree, const Node& source, const Node& target) const {
+  absl::Status CopyFileNow(Tree& tree, const Node& source, const Node& target, FileProgress& progress) const {
+    // Without a temporary the source would be emptied before it is read.
+    if (options_.direct && tree.Qualified(source.path) == destination_.tree->Qualified(target.path)) {
+      return PathError(PathMessage{.path = source.shown, .target = target.shown, .error = "are identical"});
+    }
     DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<Reader> reader, tree.Open(source.path));
     DOLMEN_RETURN_IF_ERROR(
-        CopyStream(*reader, source.info->length, *destination_.tree, target, options_, interrupted_));
-    if (!options_.preserve) return absl::OkStatus();
-    return destination_.tree->SetAttributes(target.path, Attributes(tree, source));
+        CopyStream(*reader, source.info->length, *destination_.tree, target, options_, progress, interrupted_));
+    return EndOf(tree, source, target);
+  }
+
+  // What is left to do when the content is there.
+  absl::Status EndOf(Tree& tree, const Node& source, const Node& target) const {
+    if (options_.preserve.any()) {
+      DOLMEN_RETURN_IF_ERROR(
+          destination_.tree->SetAttributes(target.path, Attributes(tree, source), options_.preserve));
+    }
+    return options_.move ? tree.Remove(source) : absl::OkStatus();
   }
 
   // The attributes as names, whatever the source knows them by.
@@ -257,6 +294,9 @@ absl::Status CheckNotInside(const std::string& source_shown, const std::string& 
 }
 
 absl::StatusOr<std::optional<size_t>> ParseThreads(const ParsedOptions& options) {
+  if (const auto queue = options.values.find("q"); queue != options.values.end()) {
+    DOLMEN_RETURN_IF_ERROR(ParseInteger(queue->second).status());
+  }
   const auto given = options.values.find("t");
   if (given == options.values.end()) return std::nullopt;
   DOLMEN_ASSIGN_OR_RETURN(const int64_t number, ParseInteger(given->second));
@@ -267,12 +307,25 @@ absl::Status CopyAll(const std::vector<CopySource>& sources, const Destination& 
                      const std::atomic<bool>* interrupted, ErrorReporter& errors) {
   DOLMEN_RETURN_IF_ERROR(CheckDestination(destination, sources.size(), options.overwrite));
   Copier copier(destination, options, interrupted, errors, sources.size() > 1);
-  for (const CopySource& source : sources) copier.Copy(source);
+  copier.CopyEach(sources);
   return absl::OkStatus();
 }
 
+absl::Status CopyBytes(Reader& reader, Writer& writer, uint64_t length_hint, FileProgress& progress,
+                       const std::atomic<bool>* interrupted) {
+  // One byte more than the file has, so that one read sees its end.
+  std::vector<char> buffer(std::clamp(length_hint + 1, kMinBufferBytes, kMaxBufferBytes));
+  while (true) {
+    if (Set(interrupted)) return InterruptedError();
+    DOLMEN_ASSIGN_OR_RETURN(const size_t count, reader.Read(buffer));
+    if (count == 0) return absl::OkStatus();
+    DOLMEN_RETURN_IF_ERROR(writer.Write(std::string_view(buffer.data(), count)));
+    progress.Copied(count);
+  }
+}
+
 absl::Status CopyStream(Reader& reader, uint64_t length_hint, Tree& tree, const Node& target,
-                        const CopyOptions& options, const std::atomic<bool>* interrupted) {
+                        const CopyOptions& options, FileProgress& progress, const std::atomic<bool>* interrupted) {
   if (target.info.has_value() && (target.info->is_directory || !options.overwrite)) return FileExists(target.shown);
   Node written = target;
   if (!options.direct) {
@@ -280,7 +333,8 @@ absl::Status CopyStream(Reader& reader, uint64_t length_hint, Tree& tree, const 
     written.path = TemporaryOf(target.path);
   }
   DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<Writer> writer, tree.Create(written.path, options.lazy_persist));
-  absl::Status status = Transfer(reader, *writer, length_hint, interrupted);
+  absl::Status status = CopyBytes(reader, *writer, length_hint, progress, interrupted);
+  if (status.ok()) status = writer->Close();
   if (!status.ok()) writer->Abort();
   if (options.direct) return status;
   if (status.ok()) status = tree.Rename(written, target, options.overwrite);

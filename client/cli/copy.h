@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "client/cli/command.h"
 #include "client/cli/option_grammar.h"
+#include "client/cli/progress_bar.h"
 #include "client/cli/tree.h"
 
 namespace dolmen::cli {
@@ -34,18 +35,22 @@ absl::Status CheckNotInside(const std::string& source_shown, const std::string& 
 
 struct CopyOptions {
   bool overwrite = false;     // -f
-  bool preserve = false;      // -p
+  AttributeSet preserve;      // -p
   bool direct = false;        // -d: no temporary
   bool lazy_persist = false;  // -l
   // -t: this many files at once, whatever the sources. Nothing: sources one after another, the files of a directory
   // kDefaultThreads at once.
   std::optional<size_t> threads;
+  // Each source is removed once it was copied; directories are not merged then.
+  bool move = false;
+  ProgressBar* progress = nullptr;  // told how it goes; not owned, may be null
 
   static constexpr size_t kDefaultThreads = 8;
   static constexpr size_t kMaxThreads = 64;
 };
 
-// -t as typed: at least 1, at most kMaxThreads. Error (usage): not a number.
+// -t as typed: at least 1, at most kMaxThreads. -q, HDFS's length of the queue of jobs, has a fixed value here and is
+// only looked at. Error (usage): not a number.
 absl::StatusOr<std::optional<size_t>> ParseThreads(const ParsedOptions& options);
 
 struct CopySource {
@@ -60,9 +65,14 @@ struct CopySource {
 absl::Status CopyAll(const std::vector<CopySource>& sources, const Destination& destination, const CopyOptions& options,
                      const std::atomic<bool>* interrupted, ErrorReporter& errors);
 
+// Copies all that `reader` gives; does not close `writer`. `length_hint` is what is expected; `interrupted` may be
+// null.
+absl::Status CopyBytes(Reader& reader, Writer& writer, uint64_t length_hint, FileProgress& progress,
+                       const std::atomic<bool>* interrupted);
+
 // Copies what `reader` gives to one file: `<target>._COPYING_`, then renamed, unless options.direct.
 // Error: the target exists and is a directory or options.overwrite is off.
 absl::Status CopyStream(Reader& reader, uint64_t length_hint, Tree& tree, const Node& target,
-                        const CopyOptions& options, const std::atomic<bool>* interrupted);
+                        const CopyOptions& options, FileProgress& progress, const std::atomic<bool>* interrupted);
 
 }  // namespace dolmen::cli

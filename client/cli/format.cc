@@ -1,6 +1,7 @@
 #include "client/cli/format.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 
@@ -101,13 +102,52 @@ std::string OctalMode(uint16_t permission) {
   return std::string(text, static_cast<size_t>(std::snprintf(text, sizeof text, "%o", permission & 01777u)));
 }
 
+std::string PadLeft(std::string_view text, size_t width) {
+  std::string padded(width > text.size() ? width - text.size() : 0, ' ');
+  padded += text;
+  return padded;
+}
+
+std::string PadRight(std::string_view text, size_t width) {
+  std::string padded(text);
+  if (padded.size() < width) padded.append(width - padded.size(), ' ');
+  return padded;
+}
+
 std::string LocalMinute(int64_t ms) { return FormatTime(ms, /*utc=*/false, "%Y-%m-%d %H:%M"); }
 std::string UtcSecond(int64_t ms) { return FormatTime(ms, /*utc=*/true, "%Y-%m-%d %H:%M:%S"); }
 std::string JavaDate(int64_t ms) { return FormatTime(ms, /*utc=*/false, "%a %b %d %H:%M:%S %Z %Y"); }
 
-std::string Percent(double part, double whole) {
+std::optional<int64_t> ParseLocalSecond(std::string_view text) {
+  constexpr std::string_view kForm = "00000000:000000";
+  if (text.size() != kForm.size()) return std::nullopt;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    if (kForm[i] == '0' ? !digit : text[i] != kForm[i]) return std::nullopt;
+  }
+  const auto number = [text](size_t begin, size_t count) {
+    int value = 0;
+    for (const char c : text.substr(begin, count)) value = value * 10 + (c - '0');
+    return value;
+  };
+  std::tm parts{};
+  parts.tm_year = number(0, 4) - 1900;
+  parts.tm_mon = number(4, 2) - 1;
+  parts.tm_mday = number(6, 2);
+  parts.tm_hour = number(9, 2);
+  parts.tm_min = number(11, 2);
+  parts.tm_sec = number(13, 2);
+  parts.tm_isdst = -1;  // whatever holds then
+  return static_cast<int64_t>(std::mktime(&parts)) * 1000;
+}
+
+std::string Percent(double part, double whole, int decimals) {
+  if (whole == 0) return part == 0 ? "NaN%" : "Infinity%";
+  // Halves go up, as in Java; the C library takes them to the even side.
+  const double scale = std::pow(10, decimals);
+  const double rounded = std::floor(part * 100 / whole * scale + 0.5) / scale;
   char text[64];
-  return std::string(text, static_cast<size_t>(std::snprintf(text, sizeof text, "%.2f%%", part * 100 / whole)));
+  return std::string(text, static_cast<size_t>(std::snprintf(text, sizeof text, "%.*f%%", decimals, rounded)));
 }
 
 }  // namespace dolmen::cli

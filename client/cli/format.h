@@ -1,7 +1,9 @@
 // Numbers, modes and times the way HDFS's tools print them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,13 +25,21 @@ std::string SymbolicMode(uint16_t permission);
 // "644", "1777".
 std::string OctalMode(uint16_t permission);
 
+// At least `width` bytes wide, filled with spaces before or after the text.
+std::string PadLeft(std::string_view text, size_t width);
+std::string PadRight(std::string_view text, size_t width);
+
 // Milliseconds since 1970. Local time: "2021-04-25 10:11"; UTC: "2021-04-25 10:11:12";
 // Java's Date in local time: "Sun Apr 25 10:11:12 UTC 2021".
 std::string LocalMinute(int64_t ms);
 std::string UtcSecond(int64_t ms);
 std::string JavaDate(int64_t ms);
 
-// "12.34%" of part * 100 / whole.
-std::string Percent(double part, double whole);
+// "20210425:101112" (yyyyMMdd:HHmmss) in local time. Numbers beyond a field's range count on, as in Java's lenient
+// parser: day 31 of April is May 1. Nothing: not of that form.
+std::optional<int64_t> ParseLocalSecond(std::string_view text);
+
+// "12.34%" of part * 100 / whole, with `decimals` digits; "NaN%" of 0 / 0.
+std::string Percent(double part, double whole, int decimals = 2);
 
 }  // namespace dolmen::cli

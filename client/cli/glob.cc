@@ -1,5 +1,8 @@
 #include "client/cli/glob.h"
 
+#include <wctype.h>
+
+#include <clocale>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -30,6 +33,17 @@ uint32_t NextCharacter(std::string_view text, size_t& at) {
   }
   ++at;
   return 0x110000 + first;
+}
+
+// As NextCharacter; the lower-case form when letters of either case are the same.
+uint32_t NextCharacter(std::string_view text, size_t& at, GlobCase letters) {
+  const uint32_t character = NextCharacter(text, at);
+  if (letters == GlobCase::kExact) return character;
+  if (character < 0x80) return character >= 'A' && character <= 'Z' ? character - 'A' + 'a' : character;
+  // Any UTF-8 locale knows the others.
+  static const locale_t locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  if (character > 0x10FFFF || locale == nullptr) return character;
+  return static_cast<uint32_t>(towlower_l(static_cast<wint_t>(character), locale));
 }
 
 absl::Status BadPattern(std::string_view what, size_t index) {
@@ -64,11 +78,12 @@ bool GlobPattern::Token::Accepts(uint32_t c) const {
 // Recursive descent: a sequence of tokens and brace groups; groups are multiplied into the alternatives so far.
 class GlobPattern::Parser {
  public:
-  explicit Parser(std::string_view pattern) : pattern_(pattern) {}
+  Parser(std::string_view pattern, GlobCase letters) : pattern_(pattern), letters_(letters) {}
 
   absl::StatusOr<GlobPattern> Parse() {
     GlobPattern result;
     DOLMEN_ASSIGN_OR_RETURN(result.alternatives_, ParseSequence(/*depth=*/0));
+    result.letters_ = letters_;
     result.has_wildcard_ = has_wildcard_;
     if (!has_wildcard_) result.literal_ = literal_;
     return result;
@@ -137,7 +152,7 @@ class GlobPattern::Parser {
         break;
     }
     const size_t begin = at_;
-    token.character = NextCharacter(pattern_, at_);
+    token.character = NextCharacter(pattern_, at_, letters_);
     literal_ += pattern_.substr(begin, at_ - begin);
     return token;
   }
@@ -171,16 +186,19 @@ class GlobPattern::Parser {
 
   absl::StatusOr<uint32_t> SetCharacter() {
     if (pattern_[at_] == '\\' && ++at_ == pattern_.size()) return BadPattern("Missing escaped character", at_ - 1);
-    return NextCharacter(pattern_, at_);
+    return NextCharacter(pattern_, at_, letters_);
   }
 
   const std::string_view pattern_;
+  const GlobCase letters_;
   size_t at_ = 0;
   bool has_wildcard_ = false;
   std::string literal_;
 };
 
-absl::StatusOr<GlobPattern> GlobPattern::Compile(std::string_view component) { return Parser(component).Parse(); }
+absl::StatusOr<GlobPattern> GlobPattern::Compile(std::string_view component, GlobCase letters) {
+  return Parser(component, letters).Parse();
+}
 
 bool GlobPattern::SequenceMatches(const Sequence& tokens, const std::vector<uint32_t>& name) {
   // The usual two-pointer match: on a mismatch, let the last '*' swallow one character more.
@@ -209,7 +227,7 @@ bool GlobPattern::SequenceMatches(const Sequence& tokens, const std::vector<uint
 bool GlobPattern::Matches(std::string_view name) const {
   std::vector<uint32_t> characters;
   characters.reserve(name.size());
-  for (size_t at = 0; at < name.size();) characters.push_back(NextCharacter(name, at));
+  for (size_t at = 0; at < name.size();) characters.push_back(NextCharacter(name, at, letters_));
   for (const Sequence& sequence : alternatives_) {
     if (SequenceMatches(sequence, characters)) return true;
   }

@@ -11,11 +11,13 @@
 
 namespace dolmen::cli {
 
+enum class GlobCase { kExact, kIgnored };
+
 // One component of a path, compiled. Immutable.
 class GlobPattern {
  public:
   // Errors: "Illegal file pattern: ..." naming what is not closed; more alternatives than kMaxAlternatives.
-  static absl::StatusOr<GlobPattern> Compile(std::string_view component);
+  static absl::StatusOr<GlobPattern> Compile(std::string_view component, GlobCase letters = GlobCase::kExact);
 
   // Whether it can match anything but one fixed name. When not, literal() is that name.
   bool has_wildcard() const { return has_wildcard_; }
@@ -38,6 +40,7 @@ class GlobPattern {
   class Parser;
   static bool SequenceMatches(const Sequence& tokens, const std::vector<uint32_t>& name);
 
+  GlobCase letters_ = GlobCase::kExact;
   bool has_wildcard_ = false;
   std::string literal_;
   std::vector<Sequence> alternatives_;  // braces are multiplied out

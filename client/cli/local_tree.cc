@@ -2,8 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,9 +11,9 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/local_io.h"
 #include "client/cli/path_text.h"
 #include "client/cli/shell_error.h"
 #include "common/error.h"
@@ -24,75 +22,6 @@ namespace dolmen::cli {
 namespace {
 
 constexpr size_t kChecksumChunk = 512;
-
-std::string Absolute(const std::string& path) {
-  if (path.starts_with('/')) return LexicallyNormal(path);
-  std::error_code ignored;  // without a working directory names are taken from the root
-  const std::string directory = std::filesystem::current_path(ignored).string();
-  return LexicallyNormal(absl::StrCat(directory, "/", path));
-}
-
-// "<absolute path> (<why>)", as Java reports files that can't be opened.
-absl::Status LocalError(const std::string& path, int error) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, ErrorReason::kIo,
-                   absl::StrCat(Absolute(path), " (", std::strerror(error), ")"));
-}
-
-class UniqueFd {
- public:
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  ~UniqueFd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  UniqueFd(const UniqueFd&) = delete;
-  UniqueFd& operator=(const UniqueFd&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-absl::Status WriteAll(int fd, std::string_view data, const std::string& path) {
-  while (!data.empty()) {
-    const ssize_t count = write(fd, data.data(), data.size());
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return LocalError(path, errno);
-    }
-    data.remove_prefix(static_cast<size_t>(count));
-  }
-  return absl::OkStatus();
-}
-
-// Like rename(2), but fails with EEXIST if there is something at `to`.
-int RenameNoReplace(const std::string& from, const std::string& to) {
-  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return -1;
-  // Not every file system can do it in one step.
-  struct stat st {};
-  if (lstat(to.c_str(), &st) == 0) {
-    errno = EEXIST;
-    return -1;
-  }
-  return errno == ENOENT ? rename(from.c_str(), to.c_str()) : -1;
-}
-
-std::string UserName(uid_t uid) {
-  std::array<char, 4096> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return found->pw_name;
-  return std::to_string(uid);
-}
-
-std::string GroupName(gid_t gid) {
-  std::array<char, 16384> buffer{};
-  group entry{};
-  group* found = nullptr;
-  if (getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return found->gr_name;
-  return std::to_string(gid);
-}
 
 // CRC-32 (the polynomial of zlib, which Hadoop's local checksum files use).
 constexpr std::array<uint32_t, 256> MakeCrcTable() {
@@ -169,7 +98,7 @@ class LocalWriter final : public Writer {
   absl::Status Close() override {
     if (close(fd_.release()) != 0) return LocalError(path_, errno);
     if (!checksums_.has_value()) return absl::OkStatus();
-    const std::string path = ChecksumPath(Absolute(path_));
+    const std::string path = ChecksumPath(AbsoluteLocalPath(path_));
     const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (fd.get() < 0) return LocalError(path, errno);
     return WriteAll(fd.get(), checksums_->Finish(), path);
@@ -254,26 +183,31 @@ class LocalTree final : public Tree {
           .operation = "rename", .path = temporary.shown, .target = target.shown, .error = std::strerror(errno)});
     }
     if (options_.write_checksum_files) {
-      const std::string from = ChecksumPath(Absolute(temporary.path));
-      if (rename(from.c_str(), ChecksumPath(Absolute(target.path)).c_str()) != 0) return LocalError(from, errno);
+      const std::string from = ChecksumPath(AbsoluteLocalPath(temporary.path));
+      if (rename(from.c_str(), ChecksumPath(AbsoluteLocalPath(target.path)).c_str()) != 0)
+        return LocalError(from, errno);
     }
     return absl::OkStatus();
   }
 
   void Discard(const std::string& path, const absl::Status&) override {
     unlink(path.c_str());
-    if (options_.write_checksum_files) unlink(ChecksumPath(Absolute(path)).c_str());
+    if (options_.write_checksum_files) unlink(ChecksumPath(AbsoluteLocalPath(path)).c_str());
   }
 
-  absl::Status SetAttributes(const std::string& path, const NodeInfo& info) override {
-    const auto time = [](int64_t ms) {
-      const int64_t seconds = ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
-      return timespec{.tv_sec = seconds, .tv_nsec = (ms - seconds * 1000) * 1'000'000};
-    };
-    const timespec times[2] = {time(info.accessed_ms), time(info.modified_ms)};
-    if (utimensat(AT_FDCWD, path.c_str(), times, 0) != 0) return LocalError(path, errno);
-    DOLMEN_RETURN_IF_ERROR(SetOwner(path, info));
-    if (chmod(path.c_str(), info.permission) != 0) return LocalError(path, errno);
+  absl::Status Remove(const Node& node) override {
+    if (remove(node.path.c_str()) == 0) return absl::OkStatus();
+    if (errno == ENOTEMPTY || errno == EEXIST) {
+      return MakeError(ErrorReason::kDirectoryNotEmpty,
+                       absl::StrCat("Directory file:", AbsoluteLocalPath(node.path), " is not empty"));
+    }
+    return PathError(PathMessage{.operation = "remove", .path = node.shown, .error = std::strerror(errno)});
+  }
+
+  absl::Status SetAttributes(const std::string& path, const NodeInfo& info, AttributeSet which) override {
+    if (which.times) DOLMEN_RETURN_IF_ERROR(SetLocalTimes(path, info.modified_ms, info.accessed_ms));
+    if (which.owner) DOLMEN_RETURN_IF_ERROR(SetLocalOwner(path, info.owner, info.group));
+    if (which.mode) DOLMEN_RETURN_IF_ERROR(SetLocalMode(path, info.permission));
     return absl::OkStatus();
   }
 
@@ -284,36 +218,12 @@ class LocalTree final : public Tree {
     return named;
   }
 
-  std::string AbsolutePath(const std::string& path) const override { return Absolute(path); }
-  std::string Qualified(const std::string& path) const override { return absl::StrCat("file://", Absolute(path)); }
+  std::string AbsolutePath(const std::string& path) const override { return AbsoluteLocalPath(path); }
+  std::string Qualified(const std::string& path) const override {
+    return absl::StrCat("file://", AbsoluteLocalPath(path));
+  }
 
  private:
-  absl::Status SetOwner(const std::string& path, const NodeInfo& info) {
-    struct stat st {};
-    if (stat(path.c_str(), &st) != 0) return LocalError(path, errno);
-    if (UserName(st.st_uid) == info.owner && GroupName(st.st_gid) == info.group) return absl::OkStatus();
-    std::array<char, 4096> buffer{};
-    passwd user{};
-    passwd* found_user = nullptr;
-    if (getpwnam_r(info.owner.c_str(), &user, buffer.data(), buffer.size(), &found_user) != 0) found_user = nullptr;
-    const uid_t uid = found_user != nullptr ? user.pw_uid : static_cast<uid_t>(-1);
-    if (found_user == nullptr) return OwnerError(path, absl::StrCat("invalid user: '", info.owner, "'"));
-    std::array<char, 16384> group_buffer{};
-    group group_entry{};
-    group* found_group = nullptr;
-    if (getgrnam_r(info.group.c_str(), &group_entry, group_buffer.data(), group_buffer.size(), &found_group) != 0) {
-      found_group = nullptr;
-    }
-    if (found_group == nullptr) return OwnerError(path, absl::StrCat("invalid group: '", info.group, "'"));
-    if (chown(path.c_str(), uid, group_entry.gr_gid) != 0) return OwnerError(path, std::strerror(errno));
-    return absl::OkStatus();
-  }
-
-  static absl::Status OwnerError(const std::string& path, const std::string& why) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, ErrorReason::kIo,
-                     absl::StrCat("changing ownership of '", Absolute(path), "': ", why));
-  }
-
   const LocalTreeOptions options_;
 };
 

@@ -13,18 +13,6 @@
 namespace dolmen::cli {
 namespace {
 
-std::string PadLeft(std::string_view text, size_t width) {
-  std::string padded(width > text.size() ? width - text.size() : 0, ' ');
-  padded += text;
-  return padded;
-}
-
-std::string PadRight(std::string_view text, size_t width) {
-  std::string padded(text);
-  if (padded.size() < width) padded.append(width - padded.size(), ' ');
-  return padded;
-}
-
 std::string ReplicationText(const FileStatus& status) {
   return status.is_directory ? "-" : std::to_string(status.replication);
 }

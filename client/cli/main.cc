@@ -11,14 +11,18 @@
 #include <cstring>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/cli/app.h"
 #include "client/cli/process.h"
 #include "client/dolmen/client.h"
 #include "common/error.h"
+#include "common/version.h"
 
 namespace {
+
+static_assert(std::string_view(DOLMEN_VERSION) == dolmen::kVersion);
 
 std::atomic<bool> interrupted{false};
 
@@ -69,7 +73,11 @@ int main(int argc, char** argv) {
       .connector = [](std::string_view uri,
                       const dolmen::ClientOptions& options) { return dolmen::FileSystemClient::Connect(uri, options); },
       .environment = [](const char* name) -> const char* { return std::getenv(name); },
-      .streams = {.out = std::cout, .err = std::cerr, .input_fd = STDIN_FILENO},
+      .streams = {.out = std::cout,
+                  .err = std::cerr,
+                  .input_fd = STDIN_FILENO,
+                  .output_fd = STDOUT_FILENO,
+                  .terminal = isatty(STDERR_FILENO) == 1 ? STDERR_FILENO : -1},
       .version = DOLMEN_VERSION,
       .run_daemon = RunDaemon,
       .catch_interrupts = CatchInterrupts,

@@ -1,11 +1,10 @@
-#include <memory>
 #include <string_view>
 
 #include "client/cli/command.h"
 #include "client/cli/copy.h"
+#include "client/cli/copy_ends.h"
 #include "client/cli/option_grammar.h"
 #include "client/cli/remote_item.h"
-#include "client/cli/remote_tree.h"
 #include "client/cli/shell_error.h"
 #include "common/error.h"
 
@@ -35,18 +34,10 @@ absl::Status MoveOne(const RemoteItem& source, FileSystemClient& target_fs, cons
 
 absl::Status RunMv(CommandContext& context) {
   DOLMEN_RETURN_IF_ERROR(ParseOptions({.min_arguments = 2}, context.args).status());
-  const std::string typed = context.args.back();
-  context.args.pop_back();
-  DOLMEN_ASSIGN_OR_RETURN(const std::vector<RemoteItem> matches, ExpandArgument(context.session, typed));
-  if (matches.size() > 1) return PathError(typed, "Too many matches");
-  const RemoteItem& item = matches[0];
-  const std::unique_ptr<Tree> tree = MakeRemoteTree(*item.fs, context.session.settings());
-  Destination destination{.tree = tree.get(), .node = {.shown = item.shown, .path = item.path}};
-  if (item.status.has_value()) destination.node.info = InfoOf(*item.status);
-
+  DOLMEN_ASSIGN_OR_RETURN(const RemoteDestination remote, TakeRemoteDestination(context));
   DOLMEN_ASSIGN_OR_RETURN(const std::vector<RemoteItem> sources, ExpandArguments(context));
-  DOLMEN_RETURN_IF_ERROR(CheckDestination(destination, sources.size(), /*overwrite=*/false));
-  for (const RemoteItem& source : sources) context.errors.Report(MoveOne(source, *item.fs, destination));
+  DOLMEN_RETURN_IF_ERROR(CheckDestination(remote.destination, sources.size(), /*overwrite=*/false));
+  for (const RemoteItem& source : sources) context.errors.Report(MoveOne(source, *remote.item.fs, remote.destination));
   return absl::OkStatus();
 }
 

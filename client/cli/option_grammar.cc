@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/shell_error.h"
@@ -18,30 +19,31 @@ bool Contains(const std::vector<std::string>& words, std::string_view word) {
 
 absl::StatusOr<ParsedOptions> ParseOptions(const OptionGrammar& grammar, std::vector<std::string>& args) {
   ParsedOptions parsed;
-  size_t taken = 0;
-  while (taken < args.size()) {
-    const std::string& word = args[taken];
-    if (word.empty() || word[0] != '-' || word == "-") break;
-    if (word == "--") {
-      ++taken;
+  size_t at = 0;
+  const auto take = [&args, &at] {
+    std::string word = std::move(args[at]);
+    args.erase(args.begin() + static_cast<ptrdiff_t>(at));
+    return word;
+  };
+  while (at < args.size() && args[at].starts_with('-') && args[at] != "-") {
+    const std::string option = args[at].substr(1);
+    if (option == "-") {
+      take();
       break;
     }
-    const std::string option = word.substr(1);
     if (Contains(grammar.flags, option)) {
+      take();
       parsed.flags.insert(option);
-      ++taken;
     } else if (Contains(grammar.value_options, option)) {
-      ++taken;
-      std::string value;
-      if (taken < args.size() && args.size() - taken > grammar.min_arguments && !args[taken].starts_with('-')) {
-        value = args[taken++];
-      }
-      parsed.values[option] = value;
+      take();
+      const bool has_value = at < args.size() && args.size() > grammar.min_arguments && !args[at].starts_with('-');
+      parsed.values[option] = has_value ? take() : "";
+    } else if (grammar.keep_unknown) {
+      ++at;
     } else {
-      return UsageError(absl::StrCat("Illegal option ", word));
+      return UsageError(absl::StrCat("Illegal option ", args[at]));
     }
   }
-  args.erase(args.begin(), args.begin() + static_cast<ptrdiff_t>(taken));
   if (args.size() < grammar.min_arguments) {
     return UsageError(absl::StrCat("Not enough arguments: expected ", grammar.min_arguments, " but got ", args.size()));
   }

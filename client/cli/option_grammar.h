@@ -27,6 +27,7 @@ struct OptionGrammar {
   size_t max_arguments = kAnyNumber;
   std::vector<std::string> flags;  // without the dash
   std::vector<std::string> value_options;
+  bool keep_unknown = false;  // an unknown option is an ordinary word, and more options may follow it
 };
 
 // Takes the options off the front of `args`, leaving the ordinary words. "--" ends the options, a lone "-" is an

@@ -1,32 +1,38 @@
+#include <algorithm>
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
 #include "client/cli/copy.h"
+#include "client/cli/copy_ends.h"
 #include "client/cli/local_tree.h"
 #include "client/cli/option_grammar.h"
-#include "client/cli/remote_item.h"
-#include "client/cli/remote_tree.h"
 #include "client/cli/shell_error.h"
 #include "common/error.h"
 
 namespace dolmen::cli {
 namespace {
 
-absl::StatusOr<std::vector<CopySource>> LookUpSources(CommandContext& context, Tree& local) {
-  std::vector<CopySource> sources;
-  for (const std::string& word : context.args) {
-    absl::StatusOr<Node> node = LookUpLocal(local, word);
-    if (node.ok()) {
-      sources.push_back(CopySource{.tree = &local, .node = *std::move(node)});
-    } else if (IsUsageError(node.status())) {
-      return node.status();
-    } else {
-      context.errors.Report(node.status());
-    }
+absl::Status Put(CommandContext& context, const ParsedOptions& parsed, bool move) {
+  CopyOptions options{
+      .overwrite = parsed.Has("f"), .direct = parsed.Has("d"), .lazy_persist = parsed.Has("l"), .move = move};
+  if (parsed.Has("p")) options.preserve = AttributeSet::All();
+  DOLMEN_ASSIGN_OR_RETURN(options.threads, ParseThreads(parsed));
+  DOLMEN_ASSIGN_OR_RETURN(const RemoteDestination remote, TakeRemoteDestination(context));
+  const bool reads_input = context.args.size() == 1 && context.args[0] == "-";
+  const std::unique_ptr<ProgressBar> bar = MakeProgressBar(context.session, parsed, reads_input);
+  options.progress = bar.get();
+
+  if (reads_input) {
+    DOLMEN_ASSIGN_OR_RETURN(const Node target, TargetFor(remote.destination, "-"));
+    if (bar != nullptr) bar->StreamFound();
+    FileProgress progress(bar.get(), 0);
+    FdReader input(context.session.input_fd(), "standard input");
+    return CopyStream(input, UINT64_MAX - 1, *remote.tree, target, options, progress, context.session.interrupted());
   }
-  return sources;
+  const std::unique_ptr<Tree> local = MakeLocalTree({});
+  DOLMEN_ASSIGN_OR_RETURN(const std::vector<CopySource> sources, LocalSources(context, *local));
+  return CopyAll(sources, remote.destination, options, context.session.interrupted(), context.errors);
 }
 
 }  // namespace
@@ -34,33 +40,19 @@ absl::StatusOr<std::vector<CopySource>> LookUpSources(CommandContext& context, T
 absl::Status RunPut(CommandContext& context) {
   DOLMEN_ASSIGN_OR_RETURN(
       const ParsedOptions parsed,
-      ParseOptions({.min_arguments = 1, .flags = {"f", "p", "l", "d"}, .value_options = {"t"}}, context.args));
-  CopyOptions options{.overwrite = parsed.Has("f"),
-                      .preserve = parsed.Has("p"),
-                      .direct = parsed.Has("d"),
-                      .lazy_persist = parsed.Has("l")};
-  DOLMEN_ASSIGN_OR_RETURN(options.threads, ParseThreads(parsed));
+      ParseOptions({.min_arguments = 1, .flags = {"f", "p", "l", "d", kNoProgress}, .value_options = {"t", "q"}},
+                   context.args));
+  return Put(context, parsed, /*move=*/false);
+}
 
-  std::string typed = ".";
-  if (context.args.size() > 1) {
-    typed = context.args.back();
-    context.args.pop_back();
+absl::Status RunMoveFromLocal(CommandContext& context) {
+  // Refused wherever it stands, as in HDFS.
+  if (std::find(context.args.begin(), context.args.end(), "-t") != context.args.end()) {
+    return UsageError("Illegal option -t");
   }
-  DOLMEN_ASSIGN_OR_RETURN(std::vector<RemoteItem> matches, ExpandArgument(context.session, typed));
-  if (matches.size() > 1) return PathError(typed, "Too many matches");
-  const RemoteItem& item = matches[0];
-  const std::unique_ptr<Tree> remote = MakeRemoteTree(*item.fs, context.session.settings());
-  Destination destination{.tree = remote.get(), .node = {.shown = item.shown, .path = item.path}};
-  if (item.status.has_value()) destination.node.info = InfoOf(*item.status);
-
-  if (context.args.size() == 1 && context.args[0] == "-") {
-    DOLMEN_ASSIGN_OR_RETURN(const Node target, TargetFor(destination, "-"));
-    FdReader input(context.session.input_fd(), "standard input");
-    return CopyStream(input, UINT64_MAX - 1, *remote, target, options, context.session.interrupted());
-  }
-  const std::unique_ptr<Tree> local = MakeLocalTree({});
-  DOLMEN_ASSIGN_OR_RETURN(const std::vector<CopySource> sources, LookUpSources(context, *local));
-  return CopyAll(sources, destination, options, context.session.interrupted(), context.errors);
+  DOLMEN_ASSIGN_OR_RETURN(const ParsedOptions parsed,
+                          ParseOptions({.min_arguments = 1, .flags = {"f", "p", "l", "d", kNoProgress}}, context.args));
+  return Put(context, parsed, /*move=*/true);
 }
 
 }  // namespace dolmen::cli

@@ -100,6 +100,15 @@ absl::StatusOr<std::vector<RemoteItem>> ExpandArgument(Session& session, const s
   return items;
 }
 
+absl::StatusOr<RemoteItem> LookUp(Session& session, const std::string& typed) {
+  DOLMEN_ASSIGN_OR_RETURN(const PathText text, ParsePathText(typed));
+  RemoteItem item{.shown = typed};
+  DOLMEN_ASSIGN_OR_RETURN(item.fs, session.FileSystemFor(text));
+  DOLMEN_ASSIGN_OR_RETURN(item.path, AbsolutePath(text.path.empty() ? "." : text.path, item.fs->HomeDirectory()));
+  DOLMEN_ASSIGN_OR_RETURN(item.status, item.fs->GetFileInfo(item.path));
+  return item;
+}
+
 absl::StatusOr<std::vector<RemoteItem>> ExpandArguments(CommandContext& context) {
   std::vector<RemoteItem> all;
   for (const std::string& word : context.args) {

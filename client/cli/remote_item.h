@@ -24,6 +24,8 @@ struct RemoteItem {
 absl::StatusOr<std::vector<RemoteItem>> ExpandGlob(Session& session, const std::string& typed);
 // As ExpandGlob, but a pattern without a match is "No such file or directory".
 absl::StatusOr<std::vector<RemoteItem>> ExpandArgument(Session& session, const std::string& typed);
+// The one path `typed` names, patterns not expanded; without status if there is nothing.
+absl::StatusOr<RemoteItem> LookUp(Session& session, const std::string& typed);
 // All words of the command line, in order. Words that fail are reported and left out.
 // Error: only what must end the command (a malformed path).
 absl::StatusOr<std::vector<RemoteItem>> ExpandArguments(CommandContext& context);

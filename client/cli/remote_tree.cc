@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "client/cli/local_tree.h"
 #include "client/cli/path_text.h"
 #include "client/cli/shell_error.h"
 #include "common/error.h"
@@ -82,10 +83,17 @@ class RemoteTree final : public Tree {
     LogIfError(fs_.Delete(path, /*recursive=*/false).status(), "a leftover temporary file does no harm");
   }
 
-  absl::Status SetAttributes(const std::string& path, const NodeInfo& info) override {
-    DOLMEN_RETURN_IF_ERROR(fs_.SetTimes(path, info.modified_ms, info.accessed_ms));
-    DOLMEN_RETURN_IF_ERROR(fs_.SetOwner(path, info.owner, info.group));
-    return fs_.SetPermission(path, info.permission);
+  absl::Status Remove(const Node& node) override {
+    DOLMEN_ASSIGN_OR_RETURN(const bool removed, fs_.Delete(node.path, /*recursive=*/false));
+    if (removed) return absl::OkStatus();
+    return PathError(PathMessage{.operation = "remove", .path = node.shown, .error = "Input/output error"});
+  }
+
+  absl::Status SetAttributes(const std::string& path, const NodeInfo& info, AttributeSet which) override {
+    if (which.times) DOLMEN_RETURN_IF_ERROR(fs_.SetTimes(path, info.modified_ms, info.accessed_ms));
+    if (which.owner) DOLMEN_RETURN_IF_ERROR(fs_.SetOwner(path, info.owner, info.group));
+    if (which.mode) DOLMEN_RETURN_IF_ERROR(fs_.SetPermission(path, info.permission));
+    return absl::OkStatus();
   }
 
   NodeInfo WithOwnerNames(const NodeInfo& info) override { return info; }
@@ -113,8 +121,17 @@ NodeInfo InfoOf(const FileStatus& status) {
                   .inode = status.inode};
 }
 
-std::unique_ptr<Tree> MakeRemoteTree(FileSystemClient& fs, const ShellSettings& settings) {
+std::unique_ptr<Tree> MakeTree(FileSystemClient& fs, const ShellSettings& settings) {
+  if (IsLocal(fs)) return MakeLocalTree({});
   return std::make_unique<RemoteTree>(fs, settings);
+}
+
+std::unique_ptr<Writer> MakeWriter(std::unique_ptr<OutputStream> stream) {
+  return std::make_unique<RemoteWriter>(std::move(stream));
+}
+
+std::unique_ptr<Reader> MakeReader(std::unique_ptr<InputStream> stream) {
+  return std::make_unique<RemoteReader>(std::move(stream));
 }
 
 }  // namespace dolmen::cli

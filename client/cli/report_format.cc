@@ -1,5 +1,9 @@
 #include "client/cli/report_format.h"
 
+#include <map>
+#include <set>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "client/cli/format.h"
 
@@ -82,6 +86,30 @@ std::string FormatReport(const ClusterStats& stats, const std::vector<DatanodeRe
   AppendSection(text, "Entering maintenance datanodes", {}, sections.entering_maintenance);
   AppendSection(text, "In maintenance datanodes", {}, sections.in_maintenance);
   return text;
+}
+
+std::string FormatTopology(const std::vector<DatanodeReport>& nodes) {
+  std::map<std::string, std::set<std::string>> racks;
+  for (const DatanodeReport& node : nodes) {
+    std::string name = node.host_name.empty() ? node.address : absl::StrCat(node.address, " (", node.host_name, ")");
+    racks[node.rack].insert(std::move(name));
+  }
+  std::string text;
+  for (const auto& [rack, names] : racks) {
+    absl::StrAppend(&text, "Rack: ", rack, "\n");
+    for (const std::string& name : names) absl::StrAppend(&text, "   ", name, "\n");
+    text += "\n";
+  }
+  return text;
+}
+
+std::string OpenFilesHeader() {
+  return absl::StrCat(PadRight("Client Host", 20), "\t", PadRight("Client Name", 20), "\tOpen File Path\n");
+}
+
+std::string FormatOpenFile(const OpenFile& file) {
+  return absl::StrCat(PadRight(file.client_host, 20), "\t", PadRight(file.client_name, 20), "\t",
+                      PadLeft(file.path, 20), "\n");
 }
 
 }  // namespace dolmen::cli

@@ -1,4 +1,4 @@
-// The text of `dfsadmin -report`.
+// The texts of `dfsadmin -report`, -printTopology and -listOpenFiles.
 #pragma once
 
 #include <string>
@@ -21,5 +21,11 @@ struct ReportSections {
 // Nodes appear in the order given. Stale nodes count as live.
 std::string FormatReport(const ClusterStats& stats, const std::vector<DatanodeReport>& nodes,
                          const ReportSections& sections);
+
+// Each rack with its nodes, dead ones too, both in name order.
+std::string FormatTopology(const std::vector<DatanodeReport>& nodes);
+
+std::string OpenFilesHeader();
+std::string FormatOpenFile(const OpenFile& file);
 
 }  // namespace dolmen::cli

@@ -7,9 +7,15 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/format.h"
+#include "client/cli/local_file_system.h"
+#include "client/cli/mode_change.h"
 #include "client/cli/shell_error.h"
 #include "common/error.h"
 #include "common/settings.h"
@@ -30,6 +36,7 @@ std::vector<Setting> SettingTable() {
        "Most time for one call to the namenode, retries included.", 1, 86'400'000},
       {"connect_timeout_ms", int64_t{defaults.connect_timeout.count()}, "How long an unreachable namenode is tried.", 1,
        86'400'000},
+      {"progress", true, "Long copies show on a terminal how they go on."},
       {"stream_timeout_ms", int64_t{defaults.stream_timeout.count()}, "How long a silent datanode is waited for.", 1,
        86'400'000},
   };
@@ -64,11 +71,20 @@ absl::StatusOr<int64_t> PropertyNumber(const std::string& name, const std::strin
 absl::StatusOr<uint16_t> ParseUmask(const std::string& text) {
   unsigned mask = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mask, 8);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || mask > 0777) {
-    return MakeError(ErrorReason::kIllegalArgument,
-                     absl::StrCat("umask '", text, "': expected an octal number from 000 to 777, as 022"));
+  if (!text.empty() && error == std::errc() && end == text.data() + text.size() && mask <= 0777) {
+    return static_cast<uint16_t>(mask);
   }
-  return static_cast<uint16_t>(mask);
+  // HDFS's other form names what new files may have; a class without any is written as "o=".
+  std::vector<absl::string_view> clauses = absl::StrSplit(text, ',');
+  std::erase_if(clauses, [](absl::string_view clause) { return clause == "u=" || clause == "g=" || clause == "o="; });
+  const std::optional<ModeChange> kept = text.find('=') != std::string::npos
+                                             ? ModeChange::Parse(absl::StrJoin(clauses, ","))
+                                             : std::optional<ModeChange>();
+  if (kept.has_value()) return static_cast<uint16_t>(~kept->Apply(0, /*is_directory=*/false) & 0777);
+  return MakeError(ErrorReason::kIllegalArgument,
+                   absl::StrCat("umask '", text,
+                                "': expected an octal number from 000 to 777, as 022, or what is kept, as "
+                                "u=rwx,g=rx,o="));
 }
 
 absl::Status SetProperty(const std::string& name, const std::string& value, Settings& settings, ShellSettings& shell) {
@@ -159,6 +175,7 @@ absl::StatusOr<ShellSettings> LoadShellSettings(const GenericOptions& options, c
   DOLMEN_ASSIGN_OR_RETURN(shell.umask, ParseUmask(settings.Text("umask")));
   shell.replication = static_cast<uint32_t>(settings.Int("replication"));
   shell.block_bytes = static_cast<uint64_t>(settings.Int("block_bytes"));
+  shell.progress = settings.Bool("progress");
   shell.client.user = settings.Text("user");
   shell.client.rpc_timeout = std::chrono::milliseconds(settings.Int("rpc_timeout_ms"));
   shell.client.connect_timeout = std::chrono::milliseconds(settings.Int("connect_timeout_ms"));
@@ -167,7 +184,12 @@ absl::StatusOr<ShellSettings> LoadShellSettings(const GenericOptions& options, c
 }
 
 absl::StatusOr<FileSystemClient*> Session::FileSystemFor(const PathText& path) {
+  if (path.scheme == "file") {
+    if (path.authority.empty()) return Local();
+    return UsageError(absl::StrCat("Wrong FS: ", path.Prefix(), path.path, ", expected: file:///"));
+  }
   absl::StatusOr<PathText> base = ParsePathText(settings_.default_fs);
+  if (base.ok() && base->scheme == "file" && base->authority.empty() && path.scheme.empty()) return Local();
   if (!base.ok() || (base->scheme != "dolmen" && base->scheme != "hdfs") || base->authority.empty()) {
     return MakeError(ErrorReason::kIllegalArgument, absl::StrCat("the default file system '", settings_.default_fs,
                                                                  "' is not of the form dolmen://host:port"));
@@ -197,7 +219,23 @@ absl::StatusOr<FileSystemClient*> Session::ConnectTo(const std::string& authorit
   return result;
 }
 
+void Session::Sleep(std::chrono::milliseconds time) {
+  streams_.out.flush();
+  if (sleep_) {
+    sleep_(time);
+  } else {
+    std::this_thread::sleep_for(time);
+  }
+}
+
+FileSystemClient* Session::Local() {
+  std::unique_ptr<FileSystemClient>& local = clients_[""];
+  if (local == nullptr) local = MakeLocalFileSystem();
+  return local.get();
+}
+
 std::string QualifiedPath(const FileSystemClient& fs, std::string_view path) {
+  if (IsLocal(fs)) return absl::StrCat("file://", ToAbsl(path));
   return absl::StrCat("dolmen://", fs.authority(), ToAbsl(path));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +25,7 @@ struct ShellSettings {
   uint64_t block_bytes = 0;         // 0: the server's default
   int64_t trash_interval = 0;       // minutes; 0: no trash
   int64_t safe_delete_limit = 100;  // files; -rm -safely asks above it
+  bool progress = true;             // long copies show on a terminal how they go on
   ClientOptions client;
 };
 
@@ -39,24 +41,31 @@ absl::StatusOr<ShellSettings> LoadShellSettings(const GenericOptions& options, c
 using Connector = std::function<absl::StatusOr<std::unique_ptr<FileSystemClient>>(std::string_view uri,
                                                                                   const ClientOptions& options)>;
 
+// Waits so long; std::this_thread::sleep_for outside tests.
+using Sleeper = std::function<void(std::chrono::milliseconds)>;
+
 struct Streams {
   std::ostream& out;
   std::ostream& err;
-  int input_fd = 0;  // standard input, for "-" and questions
+  int input_fd = 0;    // standard input, for "-" and questions
+  int output_fd = -1;  // what `out` writes to, to notice that its reader is gone; -1: not known
+  int terminal = -1;   // the terminal that `err` is; -1: it is none
 };
 
 // Connects to file systems when first needed and keeps them. One thread only; the clients it hands out are
 // thread-safe and live as long as the session.
 class Session {
  public:
-  Session(Connector connector, ShellSettings settings, Streams streams, const std::atomic<bool>* interrupted = nullptr)
+  Session(Connector connector, ShellSettings settings, Streams streams, const std::atomic<bool>* interrupted = nullptr,
+          Sleeper sleep = nullptr)
       : connector_(std::move(connector)),
         settings_(std::move(settings)),
         streams_(streams),
-        interrupted_(interrupted) {}
+        interrupted_(interrupted),
+        sleep_(std::move(sleep)) {}
 
   // The file system a path names: the default one unless it has an authority of its own. hdfs:// is another name for
-  // the default file system's dolmen://.
+  // the default file system's dolmen://, file:// the machine's own files.
   absl::StatusOr<FileSystemClient*> FileSystemFor(const PathText& path);
   absl::StatusOr<FileSystemClient*> DefaultFileSystem() { return FileSystemFor(PathText{}); }
 
@@ -64,19 +73,28 @@ class Session {
   std::ostream& out() { return streams_.out; }
   std::ostream& err() { return streams_.err; }
   int input_fd() const { return streams_.input_fd; }
+  int output_fd() const { return streams_.output_fd; }
+  int terminal() const { return streams_.terminal; }
   const std::atomic<bool>* interrupted() const { return interrupted_; }
+  // Between two looks at something that is waited for. What was printed is shown first.
+  void Sleep(std::chrono::milliseconds time);
 
  private:
   absl::StatusOr<FileSystemClient*> ConnectTo(const std::string& authority);
+  FileSystemClient* Local();
 
   const Connector connector_;
   const ShellSettings settings_;
   const Streams streams_;
-  const std::atomic<bool>* const interrupted_;                        // not owned; may be null
-  std::map<std::string, std::unique_ptr<FileSystemClient>> clients_;  // by authority with port
+  const std::atomic<bool>* const interrupted_;  // not owned; may be null
+  const Sleeper sleep_;
+  std::map<std::string, std::unique_ptr<FileSystemClient>> clients_;  // by authority with port; "": the machine's own
 };
 
-// "dolmen://host:port" + path: how messages name a path in full.
+// Whether these are the machine's own files.
+inline bool IsLocal(const FileSystemClient& fs) { return fs.authority().empty(); }
+
+// "dolmen://host:port" + path, or "file://" + path: how messages name a path in full.
 std::string QualifiedPath(const FileSystemClient& fs, std::string_view path);
 
 }  // namespace dolmen::cli

@@ -14,16 +14,41 @@ constexpr int kExitUsage = 255;
 
 CommandFunction FindCommand(std::string_view name) {
   constexpr std::pair<std::string_view, CommandFunction> kFunctions[] = {
-      {"cat", RunCat},         {"copyFromLocal", RunPut},
-      {"copyToLocal", RunGet}, {"get", RunGet},
-      {"help", RunHelp},       {"ls", RunLs},
-      {"lsr", RunLs},          {"mkdir", RunMkdir},
-      {"mv", RunMv},           {"put", RunPut},
-      {"rm", RunRm},           {"rmr", RunRm},
-      {"stat", RunStat},       {"test", RunTest},
+      {"cat", RunCat},
+      {"copyFromLocal", RunPut},
+      {"copyToLocal", RunGet},
+      {"get", RunGet},
+      {"help", RunHelp},
+      {"ls", RunLs},
+      {"lsr", RunLs},
+      {"mkdir", RunMkdir},
+      {"mv", RunMv},
+      {"put", RunPut},
+      {"rm", RunRm},
+      {"rmr", RunRm},
+      {"stat", RunStat},
+      {"test", RunTest},
       {"usage", RunUsage},
+      {"cp", RunCp},
+      {"getmerge", RunGetmerge},
+      {"head", RunHead},
+      {"moveFromLocal", RunMoveFromLocal},
+      {"moveToLocal", RunMoveToLocal},
+      {"tail", RunTail},
+      {"text", RunText},
+      {"touch", RunTouch},
+      {"touchz", RunTouchz},
+  };
+  // Space, attributes, whole trees.
+  constexpr std::pair<std::string_view, CommandFunction> kTreeFunctions[] = {
+      {"checksum", RunChecksum}, {"chgrp", RunChgrp},   {"chmod", RunChmod}, {"chown", RunChown}, {"concat", RunConcat},
+      {"count", RunCount},       {"df", RunDf},         {"du", RunDu},       {"dus", RunDu},      {"find", RunFind},
+      {"rmdir", RunRmdir},       {"setrep", RunSetrep},
   };
   for (const auto& [known, function] : kFunctions) {
+    if (known == name) return function;
+  }
+  for (const auto& [known, function] : kTreeFunctions) {
     if (known == name) return function;
   }
   return nullptr;
@@ -55,6 +80,11 @@ void ErrorReporter::Report(const absl::Status& status) {
   err_ << absl::StrCat(command_, ": ", ShownMessage(status), "\n");  // one write
 }
 
+void ErrorReporter::Warn(std::string_view message) {
+  out_.flush();
+  err_ << command_ << ": " << message << "\n";
+}
+
 int RunShell(Session& session, std::vector<std::string> args) {
   if (args.empty()) {
     session.err() << CommandList(/*help=*/false);
@@ -71,7 +101,7 @@ int RunShell(Session& session, std::vector<std::string> args) {
   args.erase(args.begin());
   if (!text->replaced_by.empty()) {
     session.err() << name << ": DEPRECATED: Please use '" << text->replaced_by << "' instead.\n";
-    args.insert(args.begin(), name == "lsr" ? "-R" : "-r");
+    args.insert(args.begin(), name == "lsr" ? "-R" : name == "dus" ? "-s" : "-r");
   }
   ErrorReporter errors(name, session.out(), session.err());
   CommandContext context{

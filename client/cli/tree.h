@@ -29,6 +29,15 @@ struct NodeInfo {
   uint32_t gid = 0;
 };
 
+// What a copy keeps of its source beside the content.
+struct AttributeSet {
+  bool times = false;
+  bool owner = false;  // and group
+  bool mode = false;
+  bool any() const { return times || owner || mode; }
+  static constexpr AttributeSet All() { return AttributeSet{.times = true, .owner = true, .mode = true}; }
+};
+
 // A place in a tree, whether or not something is there.
 struct Node {
   std::string shown;             // as typed
@@ -75,8 +84,10 @@ class Tree {
   // Removes a temporary that was given up because of `why`. Best effort: not tried where `why` tells that it is in
   // vain.
   virtual void Discard(const std::string& path, const absl::Status& why) = 0;
+  // Removes a file or an empty directory that was moved elsewhere.
+  virtual absl::Status Remove(const Node& node) = 0;
   // Times, then owner and group, then mode.
-  virtual absl::Status SetAttributes(const std::string& path, const NodeInfo& info) = 0;
+  virtual absl::Status SetAttributes(const std::string& path, const NodeInfo& info, AttributeSet which) = 0;
   // Fills in owner and group, which Stat and List leave out where looking them up costs.
   virtual NodeInfo WithOwnerNames(const NodeInfo& info) = 0;
 

@@ -1,14 +1,19 @@
-// The Dolmen client library: connect, name files, read and write them. This header is all an application needs.
+// The Dolmen client library: connect, name files, read and write them. This header is all an application needs;
+// <dolmen/error.h> tells errors apart.
 //
 //   absl::StatusOr<std::unique_ptr<dolmen::FileSystemClient>> fs =
-//   dolmen::FileSystemClient::Connect("dolmen://localhost:7020", {});
+//       dolmen::FileSystemClient::Connect("dolmen://localhost:7020", {});
 //   absl::StatusOr<std::unique_ptr<dolmen::OutputStream>> out = (*fs)->Create("/tmp/hello", {});
 //   (*out)->Write("hello"); (*out)->Close();
 //
 // Every call that can fail returns absl::Status or absl::StatusOr. The status message is one line a person can act on,
-// in HDFS's words where HDFS has them; ErrorReason (see ReasonOf in common/error.h) tells programs apart what happened.
-// A call that changes something is executed at most once however often it was retried; when the outcome can't be known
+// in HDFS's words where HDFS has them; ReasonOf(status) tells programs apart what happened. Any call may fail with
+// kUnreachable (no namenode at the address within the connect timeout), kDeadlineExceeded or kBusy; comments name the
+// others. Calls that change something fail with kSafeMode while the namenode is in safe mode and with kAccessControl
+// without the right to; they are executed at most once however often they were retried; when the outcome can't be known
 // (the namenode did not answer within the deadline) the code is kUnknown or kDeadlineExceeded and says so.
+//
+// Times are milliseconds since 1970 UTC, sizes and offsets bytes. A complete program is in tests/example/.
 #pragma once
 
 #include <chrono>
@@ -27,6 +32,7 @@
 
 namespace dolmen {
 
+// How a client behaves. Checked by Connect.
 struct ClientOptions {
   std::string user;  // claimed identity; empty: DOLMEN_USER, HADOOP_USER_NAME, then the OS user
   std::chrono::milliseconds rpc_timeout{60'000};      // of one call to the namenode, all retries included
@@ -37,34 +43,37 @@ struct ClientOptions {
   uint64_t read_ahead_bytes = 4 << 20;               // 0..64 MiB: sequential reads
 };
 
+// A file or directory, as it was when the namenode answered.
 struct FileStatus {
-  uint64_t inode = 0;
-  bool is_directory = false;
-  std::string name;         // last component
-  uint64_t length = 0;      // bytes; 0 for directories
-  uint16_t permission = 0;  // 0777 bits and sticky 01000
-  std::string owner;
-  std::string group;
-  int64_t modified_ms = 0;  // since 1970 UTC
-  int64_t accessed_ms = 0;
-  uint32_t replication = 0;  // 0 for directories
-  uint64_t block_bytes = 0;  // 0 for directories
-  uint32_t child_count = 0;  // directories
-  bool under_construction = false;
+  uint64_t inode = 0;               // its identity: stays through renames, never used again
+  bool is_directory = false;        // else a file
+  std::string name;                 // last component
+  uint64_t length = 0;              // 0 for directories
+  uint16_t permission = 0;          // 0777 bits and sticky 01000
+  std::string owner;                // user
+  std::string group;                // group
+  int64_t modified_ms = 0;          // of a directory: when an entry came or went
+  int64_t accessed_ms = 0;          // 0 for directories
+  uint32_t replication = 0;         // 0 for directories
+  uint64_t block_bytes = 0;         // 0 for directories
+  uint32_t child_count = 0;         // directories
+  bool under_construction = false;  // open for writing
 };
 
+// One block of a file and where it can be read.
 struct BlockLocation {
-  uint64_t offset = 0;  // in the file
-  uint64_t length = 0;
-  uint64_t block_id = 0;
-  uint64_t generation_stamp = 0;
-  bool corrupt = false;
-  std::vector<std::string> hosts;  // "host:port"
+  uint64_t offset = 0;             // of its first byte, in the file
+  uint64_t length = 0;             // 0 while it is being written
+  uint64_t block_id = 0;           // never used again
+  uint64_t generation_stamp = 0;   // version of the block
+  bool corrupt = false;            // no good replica is known
+  std::vector<std::string> hosts;  // "host:port" of its datanodes, best first
 };
 
+// How Create makes a file.
 struct CreateOptions {
-  bool overwrite = false;
-  bool create_parents = true;
+  bool overwrite = false;      // replaces a file that is there
+  bool create_parents = true;  // makes missing directories
   uint16_t permission = 0644;  // umask already applied
   uint32_t replication = 0;    // 0: the server's default (3)
   uint64_t block_bytes = 0;    // 0: the server's default (128 MiB); multiple of 512
@@ -73,34 +82,112 @@ struct CreateOptions {
   bool sync_on_close = true;
 };
 
+// What is below a path, the path itself included.
+struct ContentSummary {
+  uint64_t length = 0;           // bytes of all files
+  uint64_t file_count = 0;       // files
+  uint64_t directory_count = 0;  // the directory asked for included
+  uint64_t space_consumed = 0;   // bytes times replicas
+};
+
+// HDFS's file checksum: MD5 of the blocks' MD5s of the CRC32Cs of their 512-byte chunks. Equal for equal bytes in equal
+// block sizes, here and in HDFS.
+struct FileChecksum {
+  uint32_t bytes_per_crc = 512;  // 0 of no bytes, as in HDFS
+  uint64_t crc_per_block = 0;    // 0 for files of at most one block, as in HDFS
+  std::string md5;               // 16 bytes
+};
+
+// A file that is open for writing.
+struct OpenFile {
+  uint64_t inode = 0;       // its identity
+  std::string path;         // where it is now
+  std::string client_name;  // lease holder
+  std::string client_host;  // where the holder connected from
+};
+
+// What is known of one replica. Stale: its datanode was silent lately. Corrupt: not served any more.
+enum class ReplicaCondition { kLive, kStale, kCorrupt };
+// One replica, as CheckFiles sees it.
+struct CheckedReplica {
+  std::string datanode;                                  // uuid
+  std::string address;                                   // "host:port"
+  std::string rack;                                      // "/default-rack" when none
+  std::string storage;                                   // id of the storage directory
+  ReplicaCondition condition = ReplicaCondition::kLive;  // what is known of it
+  std::string storage_type = "DISK";                     // DISK, SSD, ARCHIVE or RAM_DISK
+};
+// One block, as CheckFiles sees it.
+struct CheckedBlock {
+  uint64_t block_id = 0;                 // identity
+  uint64_t generation_stamp = 0;         // version
+  uint64_t length = 0;                   // 0 while it is being written
+  bool under_construction = false;       // then `replicas` are the pipeline that writes it
+  uint32_t replicas_wanted = 0;          // the file's replication
+  uint32_t racks = 0;                    // that its live replicas are on
+  uint32_t racks_wanted = 0;             // that the placement rule asks for
+  std::vector<CheckedReplica> replicas;  // all that are known
+};
+// One file or directory met by CheckFiles.
+struct CheckedEntry {
+  std::string path;                  // in full
+  FileStatus status;                 // as of GetFileInfo
+  std::vector<CheckedBlock> blocks;  // files, in order
+  std::string block_pool;            // id of the namespace's blocks, e.g. for texts
+};
+
+// Sums over the cluster.
 struct ClusterStats {
-  uint64_t capacity_bytes = 0, used_bytes = 0, remaining_bytes = 0;
-  uint64_t under_replicated_blocks = 0, corrupt_blocks = 0, missing_blocks = 0, missing_blocks_replication_one = 0;
-  uint64_t pending_deletion_blocks = 0;
-  uint64_t files = 0, directories = 0, blocks = 0;
-  bool safe_mode = false;
-  std::string safe_mode_tip;
+  uint64_t capacity_bytes = 0;                  // of all storages
+  uint64_t used_bytes = 0;                      // by replicas
+  uint64_t remaining_bytes = 0;                 // that replicas may still use
+  uint64_t under_replicated_blocks = 0;         // with fewer replicas than wanted
+  uint64_t corrupt_blocks = 0;                  // with a corrupt replica and no good one
+  uint64_t missing_blocks = 0;                  // without any good replica
+  uint64_t missing_blocks_replication_one = 0;  // of them, those that should have just one
+  uint64_t pending_deletion_blocks = 0;         // freed, on their way out
+  uint64_t files = 0;                           // in the namespace
+  uint64_t directories = 0;                     // in the namespace, the root included
+  uint64_t blocks = 0;                          // in the namespace
+  bool safe_mode = false;                       // nothing can be changed
+  std::string safe_mode_tip;                    // why, and when it ends; empty when off
 };
 
+// Live: heard lately. Stale: silent for a while, used last. Dead: its replicas are made anew elsewhere.
 enum class NodeLiveness { kLive, kStale, kDead };
+// One datanode, as the namenode knows it.
 struct DatanodeReport {
-  std::string uuid;
-  std::string address;  // "ip-or-host:port" of the first advertised address
-  std::string host_name;
-  std::string rack;  // "/default-rack" when none
-  NodeLiveness liveness = NodeLiveness::kLive;
-  uint64_t capacity_bytes = 0, used_bytes = 0, non_dfs_used_bytes = 0, remaining_bytes = 0, block_count = 0;
-  uint32_t active_streams = 0;
-  int64_t last_contact_ms = 0;                 // wall time
-  std::optional<int64_t> last_full_report_ms;  // wall time; nothing: never
+  std::string uuid;                             // identity; stays through restarts and new addresses
+  std::string address;                          // "ip-or-host:port" of the first advertised address
+  std::string host_name;                        // as it calls itself
+  std::string rack;                             // "/default-rack" when none
+  NodeLiveness liveness = NodeLiveness::kLive;  // by its heartbeats
+  uint64_t capacity_bytes = 0;                  // of all its storages
+  uint64_t used_bytes = 0;                      // by replicas
+  uint64_t non_dfs_used_bytes = 0;              // by anything else
+  uint64_t remaining_bytes = 0;                 // that replicas may still use
+  uint64_t block_count = 0;                     // replicas
+  uint32_t active_streams = 0;                  // reads and writes under way
+  int64_t last_contact_ms = 0;                  // wall time
+  std::optional<int64_t> last_full_report_ms;   // wall time; nothing: never
 };
 
+// What a datanode says of itself.
+struct DatanodeLocalInfo {
+  uint64_t uptime_seconds = 0;   // since its process started
+  std::string software_version;  // of Dolmen
+  std::string config_version;    // of the set of settings it understands
+};
+
+// What the namenode uses where a caller says nothing.
 struct ServerDefaults {
-  std::string cluster_id;
-  uint64_t block_bytes = 0;
-  uint32_t replication = 0;
-  uint32_t bytes_per_checksum = 0;
-  std::string version;
+  std::string cluster_id;           // minted by --format
+  uint64_t block_bytes = 0;         // of new files
+  uint32_t replication = 0;         // of new files
+  uint32_t bytes_per_checksum = 0;  // 512
+  uint32_t packet_bytes = 0;        // of data and checksums on their way to datanodes
+  std::string checksum_type;        // "CRC32C"
+  std::string version;              // of the namenode
 };
 
 // Reads one file. Its length is fixed at open; open again to see more. Thread-safe: ReadAt from any thread; Read and
@@ -116,8 +203,11 @@ class InputStream {
   virtual absl::StatusOr<size_t> ReadAt(uint64_t offset, std::span<char> out) = 0;
   // 0 <= offset <= length; "Cannot seek after EOF" otherwise.
   virtual absl::Status Seek(uint64_t offset) = 0;
+  // Where the next Read begins.
   virtual uint64_t Position() const = 0;
+  // Of the file when it was opened.
   virtual uint64_t Length() const = 0;
+  // Ends the streams to datanodes; reads under way end with kCancelled. Idempotent, OK always.
   virtual absl::Status Close() = 0;
 };
 
@@ -127,6 +217,8 @@ class OutputStream {
  public:
   virtual ~OutputStream() = default;
   // Takes all of `data` (copies once, computing checksums); may wait for the window. No promise until Flush/Sync/Close.
+  // Errors, of all calls here: kPipelineFailed naming the datanode that failed; kNoDatanodes listing each and why;
+  // kLeaseExpired when the file was taken over or deleted; kNoSpace.
   virtual absl::Status Write(std::string_view data) = 0;
   // hflush: all bytes so far are acknowledged by every datanode of the pipeline; new readers see them.
   virtual absl::Status Flush() = 0;
@@ -136,7 +228,8 @@ class OutputStream {
   virtual absl::Status Close() = 0;
   // Gives the file up: the last block is abandoned, the lease stays until it expires or the file is deleted.
   virtual void Abort() = 0;
-  virtual uint64_t Position() const = 0;  // bytes written so far
+  // Bytes written so far.
+  virtual uint64_t Position() const = 0;
 };
 
 // One connection to one cluster. Thread-safe; streams it made must not outlive it.
@@ -148,53 +241,95 @@ class FileSystemClient {
   static absl::StatusOr<std::unique_ptr<FileSystemClient>> Connect(std::string_view uri, ClientOptions options);
   virtual ~FileSystemClient() = default;
 
+  // Makes a directory; OK when it is there already. `permission`: 0777 bits and sticky 01000, the umask already
+  // applied. Errors: kFileAlreadyExists for a file at `path`; kParentNotDirectory; kFileNotFound for a missing parent
+  // unless `create_parents`; kInvalidPath, kNameTooLong, kDirectoryFull.
   virtual absl::Status Mkdirs(const std::string& path, uint16_t permission = 0755, bool create_parents = true) = 0;
+  // Makes a file and opens it for writing; the name is there from now on, the bytes by and by (see OutputStream).
+  // Errors: those of Mkdirs; kFileAlreadyExists; kAlreadyBeingCreated and kRecoveryInProgress while another client
+  // writes it; kIo for a block size or replication out of the server's bounds.
   virtual absl::StatusOr<std::unique_ptr<OutputStream>> Create(const std::string& path,
                                                                const CreateOptions& options) = 0;
-  // kFileNotFound "File does not exist: <path>" / "Path is not a file: <path>".
+  // Opens a file to read it. Errors: kFileNotFound "File does not exist: <path>" / "Path is not a file: <path>".
   virtual absl::StatusOr<std::unique_ptr<InputStream>> Open(const std::string& path) = 0;
-  // HDFS's classic rename: false where HDFS answers false; moves into an existing directory.
+  // Moves the blocks of `sources`, in order, to the end of `target`; the sources are gone then. All closed, distinct,
+  // in one directory. Errors: kFileNotFound; kIllegalArgument in HDFS's words for files that don't fit together.
+  virtual absl::Status Concat(const std::string& target, const std::vector<std::string>& sources) = 0;
+  // How many replicas each block of a file shall have; false for directories and, as in HDFS, for what does not exist.
+  // Copies are made or removed in the background. Errors: kIo for a number out of the server's bounds.
+  virtual absl::StatusOr<bool> SetReplication(const std::string& path, uint32_t replication) = 0;
+  // Whether nobody has the file open for writing. Errors: kFileNotFound, for directories too.
+  virtual absl::StatusOr<bool> IsFileClosed(const std::string& path) = 0;
+  // Sums over a tree, in time that does not depend on its size. Errors: kFileNotFound.
+  virtual absl::StatusOr<ContentSummary> GetContentSummary(const std::string& path) = 0;
+  // Of the first `length` bytes; of an open file as a reader who opens it now would see it. Errors: kFileNotFound "Path
+  // is not a file: <path>" for a directory, as in HDFS; kBlockMissing listing each replica of a block and why.
+  virtual absl::StatusOr<FileChecksum> GetFileChecksum(const std::string& path, uint64_t length = UINT64_MAX) = 0;
+  // Calls `visit` for each file that is open for writing at or below `path`, by inode id, until it returns false.
+  // Errors: kAccessControl when the user is not a superuser.
+  virtual absl::Status ListOpenFiles(const std::string& path, const std::function<bool(const OpenFile&)>& visit) = 0;
+  // Calls `visit` for `path` and everything below it, depth first in byte order of names, until it returns false: pages
+  // of a walk that the namenode does, each on one published state. Errors: kFileNotFound.
+  virtual absl::Status CheckFiles(const std::string& path, const std::function<bool(const CheckedEntry&)>& visit) = 0;
+  // HDFS's classic rename: false where HDFS answers false; moves into an existing directory. Errors: kInvalidPath,
+  // kNameTooLong, kDirectoryFull.
   virtual absl::StatusOr<bool> Rename(const std::string& source, const std::string& destination) = 0;
-  // HDFS's rename with options: errors instead of false; no "into" rule.
+  // HDFS's rename with options: errors instead of false; no "into" rule. Errors: kFileNotFound; kFileAlreadyExists
+  // without `overwrite`; kDirectoryNotEmpty; kParentNotDirectory; kIo where a file meets a directory.
   virtual absl::Status RenameExact(const std::string& source, const std::string& destination, bool overwrite) = 0;
-  // false when the path does not exist (or is "/").
+  // Deletes at once and for good; space comes back in the background. False when the path does not exist (or is "/").
+  // Errors: kDirectoryNotEmpty unless `recursive`.
   virtual absl::StatusOr<bool> Delete(const std::string& path, bool recursive) = 0;
   // Nothing when the path does not exist.
   virtual absl::StatusOr<std::optional<FileStatus>> GetFileInfo(const std::string& path) = 0;
   // Calls `visit` for each entry in byte order of names, page by page, until it returns false. A file lists itself with
-  // an empty name. Error kFileNotFound when the path does not exist.
+  // an empty name. Errors: kFileNotFound when the path does not exist.
   virtual absl::Status List(const std::string& path, const std::function<bool(const FileStatus&)>& visit) = 0;
+  // The blocks that overlap `length` bytes from `offset` on, in order. Errors: kFileNotFound, for directories too.
   virtual absl::StatusOr<std::vector<BlockLocation>> GetBlockLocations(const std::string& path, uint64_t offset,
                                                                        uint64_t length) = 0;
+  // `permission`: 0777 bits and sticky 01000. Errors: kFileNotFound.
   virtual absl::Status SetPermission(const std::string& path, uint16_t permission) = 0;
-  // Empty: leave as it is.
+  // Empty: leave as it is. Errors: kFileNotFound; kAccessControl for an owner unless the user is a superuser, and for a
+  // group the user does not belong to.
   virtual absl::Status SetOwner(const std::string& path, const std::string& owner, const std::string& group) = 0;
-  // Milliseconds since 1970; nothing: leave as it is.
+  // Milliseconds since 1970; nothing: leave as it is. Errors: kFileNotFound.
   virtual absl::Status SetTimes(const std::string& path, std::optional<int64_t> modified_ms,
                                 std::optional<int64_t> accessed_ms) = 0;
 
+  // Sums over the cluster, as the namenode knows them now.
   virtual absl::StatusOr<ClusterStats> GetStats() = 0;
+  // All datanodes that ever registered, by uuid.
   virtual absl::StatusOr<std::vector<DatanodeReport>> GetDatanodeReport() = 0;
+  // Asks the datanode at "host:port" itself; the namenode is not asked. Errors: kUnreachable naming the address when no
+  // datanode answers there within the connect timeout; kInvalidArgument for a bad address.
+  virtual absl::StatusOr<DatanodeLocalInfo> GetDatanodeLocalInfo(const std::string& address) = 0;
+  // Asked of the namenode once, then remembered.
   virtual absl::StatusOr<ServerDefaults> GetServerDefaults() = 0;
+  // Asks, or changes it (superusers only).
   enum class SafeMode { kGet, kEnter, kLeave };
-  // Whether safe mode is on after the action.
+  // Whether safe mode is on after the action. Errors: kAccessControl.
   virtual absl::StatusOr<bool> SetSafeMode(SafeMode action) = 0;
 
+  // Who this client says it is.
   virtual const std::string& user() const = 0;
-  virtual std::string HomeDirectory() const = 0;     // "/user/<user>"
-  virtual const std::string& authority() const = 0;  // "host:port"
+  // "/user/<user>"; whether it exists is not asked.
+  virtual std::string HomeDirectory() const = 0;
+  // "host:port" of the namenode.
+  virtual const std::string& authority() const = 0;
 };
 
 // What HDFS clients do to a path before it is sent: resolves `path` against `home` when relative, removes double and
-// trailing slashes, "." and "..". Errors (kInvalidPath): NUL, invalid UTF-8, empty.
+// trailing slashes, "." and "..". Errors: kInvalidPath for NUL, invalid UTF-8, empty. Thread-safe.
 absl::StatusOr<std::string> NormalizePath(std::string_view path, std::string_view home);
 
-// Parses "dolmen://host[:port][/path]". Errors: kInvalidArgument naming what is wrong.
+// The parts of "dolmen://host[:port][/path]".
 struct DolmenUri {
-  std::string host;
-  uint16_t port = 7020;
-  std::string path;  // empty or begins with '/'
+  std::string host;      // name or address; IPv6 without brackets
+  uint16_t port = 7020;  // of the namenode
+  std::string path;      // empty or begins with '/'
 };
+// Takes a URI apart. Errors: kInvalidArgument naming what is wrong. Thread-safe.
 absl::StatusOr<DolmenUri> ParseDolmenUri(std::string_view uri);
 
 }  // namespace dolmen

@@ -136,11 +136,34 @@ struct FsyncReply {
   friend bool operator==(const FsyncReply&, const FsyncReply&) = default;
 };
 
-using Mutation = std::variant<MkdirsRequest, CreateRequest, AddBlockRequest, AbandonBlockRequest, CompleteRequest,
-                              RenameRequest, DeleteRequest, SetAttributesRequest, FsyncRequest>;
+// Moves the blocks of `sources`, in order, to the end of `target`; the sources are gone then.
+struct ConcatRequest {
+  std::string target;
+  std::vector<std::string> sources;
+  friend bool operator==(const ConcatRequest&, const ConcatRequest&) = default;
+};
+struct ConcatReply {
+  friend bool operator==(const ConcatReply&, const ConcatReply&) = default;
+};
+
+struct SetReplicationRequest {
+  std::string path;
+  uint32_t replication = 3;
+  friend bool operator==(const SetReplicationRequest&, const SetReplicationRequest&) = default;
+};
+struct SetReplicationReply {
+  bool done = false;  // false: there is no such path, or it is a directory
+  friend bool operator==(const SetReplicationReply&, const SetReplicationReply&) = default;
+};
+
+// The places in these lists are stored with answers: new ones go to the end.
+using Mutation =
+    std::variant<MkdirsRequest, CreateRequest, AddBlockRequest, AbandonBlockRequest, CompleteRequest, RenameRequest,
+                 DeleteRequest, SetAttributesRequest, FsyncRequest, ConcatRequest, SetReplicationRequest>;
 // Same order as Mutation.
-using MutationReply = std::variant<MkdirsReply, CreateReply, AddBlockReply, AbandonBlockReply, CompleteReply,
-                                   RenameReply, DeleteReply, SetAttributesReply, FsyncReply>;
+using MutationReply =
+    std::variant<MkdirsReply, CreateReply, AddBlockReply, AbandonBlockReply, CompleteReply, RenameReply, DeleteReply,
+                 SetAttributesReply, FsyncReply, ConcatReply, SetReplicationReply>;
 
 // ---- calls that change only soft state (no retry record) ----------------------------------------------------------
 
@@ -249,6 +272,50 @@ struct GetDatanodeReportReply {
   friend bool operator==(const GetDatanodeReportReply&, const GetDatanodeReportReply&) = default;
 };
 
+// What is below a path, the path itself included.
+struct GetContentSummaryRequest {
+  std::string path;
+  friend bool operator==(const GetContentSummaryRequest&, const GetContentSummaryRequest&) = default;
+};
+struct GetContentSummaryReply {
+  uint64_t length = 0;  // committed bytes of all files
+  uint64_t files = 0;
+  uint64_t directories = 0;       // the one asked for included
+  uint64_t replicated_bytes = 0;  // bytes times replicas, over all storage types
+  friend bool operator==(const GetContentSummaryReply&, const GetContentSummaryReply&) = default;
+};
+
+struct IsFileClosedRequest {
+  std::string path;
+  friend bool operator==(const IsFileClosedRequest&, const IsFileClosedRequest&) = default;
+};
+struct IsFileClosedReply {
+  bool closed = false;
+  friend bool operator==(const IsFileClosedReply&, const IsFileClosedReply&) = default;
+};
+
+struct OpenFileEntry {
+  InodeId inode;
+  std::string path;
+  std::string holder;
+  std::string client_host;
+  friend bool operator==(const OpenFileEntry&, const OpenFileEntry&) = default;
+};
+// Files open for writing at or below `path`, by inode id. Superusers only.
+struct ListOpenFilesRequest {
+  std::string path = "/";
+  InodeId after;          // `last` of the page before; none for the first page
+  uint32_t limit = 1000;  // 1..1000 open files that are looked at, whether or not below `path`
+  friend bool operator==(const ListOpenFilesRequest&, const ListOpenFilesRequest&) = default;
+};
+struct ListOpenFilesReply {
+  std::vector<OpenFileEntry> files;  // may be empty although there are more
+  InodeId last;                      // looked at
+  bool has_more = false;
+  friend bool operator==(const ListOpenFilesReply&, const ListOpenFilesReply&) = default;
+};
+
+enum class ChecksumType : uint8_t { kCrc32c = 1 };
 struct GetServerDefaultsRequest {
   friend bool operator==(const GetServerDefaultsRequest&, const GetServerDefaultsRequest&) = default;
 };
@@ -260,15 +327,61 @@ struct GetServerDefaultsReply {
   uint32_t packet_bytes = 0;
   int64_t lease_soft_limit_ms = 0;
   std::string version;
+  ChecksumType checksum_type = ChecksumType::kCrc32c;
   friend bool operator==(const GetServerDefaultsReply&, const GetServerDefaultsReply&) = default;
+};
+
+// One page of a walk through a tree, depth first in byte order of names, on one published state. The next page begins
+// behind the last entry of this one, also when that is gone by then.
+struct CheckFilesRequest {
+  std::string path;
+  std::string after;            // path of the last entry of the page before; empty for the first page
+  InodeId partial_inode;        // that entry's inode when some of its blocks are still to come, else none
+  uint64_t first_block = 0;     // index of the first of these
+  uint32_t entry_limit = 1000;  // 1..1000
+  uint32_t block_limit = 5000;  // 1..10000
+  friend bool operator==(const CheckFilesRequest&, const CheckFilesRequest&) = default;
+};
+enum class ReplicaCondition : uint8_t { kLive = 1, kStale = 2, kCorrupt = 3 };
+struct CheckedReplica {
+  uint32_t storage = 0;  // index in the page's storages
+  ReplicaCondition condition = ReplicaCondition::kLive;
+  friend bool operator==(const CheckedReplica&, const CheckedReplica&) = default;
+};
+struct CheckedBlock {
+  Block block;
+  bool under_construction = false;  // then `replicas` are its pipeline
+  uint32_t replicas_wanted = 0;
+  uint32_t racks = 0;         // that its live and stale replicas are on
+  uint32_t racks_wanted = 0;  // that the placement rule asks for
+  std::vector<CheckedReplica> replicas;
+  friend bool operator==(const CheckedBlock&, const CheckedBlock&) = default;
+};
+struct CheckedEntry {
+  std::string path;
+  FileStatus status;
+  uint64_t first_block = 0;  // index of blocks[0]
+  std::vector<CheckedBlock> blocks;
+  bool has_more_blocks = false;  // only of the last entry
+  friend bool operator==(const CheckedEntry&, const CheckedEntry&) = default;
+};
+struct CheckFilesReply {
+  bool exists = false;
+  std::string block_pool;
+  std::vector<ReplicaLocation> storages;
+  std::vector<CheckedEntry> entries;
+  bool has_more = false;
+  friend bool operator==(const CheckFilesReply&, const CheckFilesReply&) = default;
 };
 
 using Query = std::variant<GetFileInfoRequest, GetListingRequest, GetBlockLocationsRequest, GetFsStatsRequest,
                            GetDatanodeReportRequest, GetServerDefaultsRequest, RenewLeaseRequest, SetSafeModeRequest,
-                           ReportBadReplicaRequest>;
+                           ReportBadReplicaRequest, GetContentSummaryRequest, IsFileClosedRequest, ListOpenFilesRequest,
+                           CheckFilesRequest>;
 // Same order as Query.
 using QueryReply =
     std::variant<GetFileInfoReply, GetListingReply, GetBlockLocationsReply, GetFsStatsReply, GetDatanodeReportReply,
-                 GetServerDefaultsReply, RenewLeaseReply, SetSafeModeReply, ReportBadReplicaReply>;
+                 GetServerDefaultsReply, RenewLeaseReply, SetSafeModeReply, ReportBadReplicaReply,
+                 GetContentSummaryReply, IsFileClosedReply, ListOpenFilesReply, CheckFilesReply>;
 
 }  // namespace dolmen::protocol

@@ -91,4 +91,18 @@ struct VisibleLengthReply {
   friend bool operator==(const VisibleLengthReply&, const VisibleLengthReply&) = default;
 };
 
+// The checksum of the first block.length bytes of a replica: the MD5 of the CRC32Cs of their chunks. What remains of a
+// chunk that ends behind block.length gets a CRC of its own.
+struct BlockChecksumRequest {
+  Block block;
+  std::string token;
+  friend bool operator==(const BlockChecksumRequest&, const BlockChecksumRequest&) = default;
+};
+struct BlockChecksumReply {
+  uint32_t bytes_per_crc = 0;
+  uint64_t crc_count = 0;
+  std::string md5;  // 16 bytes
+  friend bool operator==(const BlockChecksumReply&, const BlockChecksumReply&) = default;
+};
+
 }  // namespace dolmen::protocol

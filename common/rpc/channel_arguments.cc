@@ -1,6 +1,7 @@
 #include "common/rpc/channel_arguments.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/error.h"
 #include "grpc/compression.h"
 #include "grpc/support/log.h"
@@ -111,5 +112,7 @@ void ApplyServerArguments(grpc::ServerBuilder* builder, Traffic traffic) {
 }
 
 void SendGrpcLogsToOurs() { gpr_set_log_function(LogFromGrpc); }
+
+void TurnOffDeadlockSearch() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
 
 }  // namespace dolmen::rpc

@@ -35,4 +35,8 @@ std::string HostAndPort(std::string_view host, uint16_t port);
 // Call once, early in main.
 void SendGrpcLogsToOurs();
 
+// Debian builds abseil, whose mutexes gRPC uses, with its debugging aid that looks for cycles of locks at every lock:
+// this turns it off for the process. For programs that are ours alone; the client library leaves its host as it is.
+void TurnOffDeadlockSearch();
+
 }  // namespace dolmen::rpc

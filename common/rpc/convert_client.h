@@ -22,7 +22,9 @@
   X(Rename)                        \
   X(Delete)                        \
   X(SetAttributes)                 \
-  X(Fsync)
+  X(Fsync)                         \
+  X(Concat)                        \
+  X(SetReplication)
 #define DOLMEN_CLIENT_QUERIES(X) \
   X(GetFileInfo)                 \
   X(GetListing)                  \
@@ -32,7 +34,11 @@
   X(GetServerDefaults)           \
   X(RenewLease)                  \
   X(SetSafeMode)                 \
-  X(ReportBadReplica)
+  X(ReportBadReplica)            \
+  X(GetContentSummary)           \
+  X(IsFileClosed)                \
+  X(ListOpenFiles)               \
+  X(CheckFiles)
 
 namespace dolmen::rpc {
 
@@ -54,6 +60,8 @@ absl::StatusOr<CommitNumber> FromProto(const v1::ReplyHeader& from);
 
 void ToProto(const protocol::DatanodeReportEntry& from, v1::DatanodeReportEntry* to);
 absl::StatusOr<protocol::DatanodeReportEntry> FromProto(const v1::DatanodeReportEntry& from);
+void ToProto(const protocol::OpenFileEntry& from, v1::OpenFileEntry* to);
+absl::StatusOr<protocol::OpenFileEntry> FromProto(const v1::OpenFileEntry& from);
 
 #define DOLMEN_DECLARE_CONVERSIONS(Op)                                          \
   v1::Op##Request ToProto(const protocol::Op##Request& from);                   \

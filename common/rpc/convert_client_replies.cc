@@ -20,6 +20,7 @@ DOLMEN_EMPTY_REPLY(Mkdirs)
 DOLMEN_EMPTY_REPLY(AbandonBlock)
 DOLMEN_EMPTY_REPLY(SetAttributes)
 DOLMEN_EMPTY_REPLY(Fsync)
+DOLMEN_EMPTY_REPLY(Concat)
 DOLMEN_EMPTY_REPLY(RenewLease)
 DOLMEN_EMPTY_REPLY(ReportBadReplica)
 #undef DOLMEN_EMPTY_REPLY
@@ -82,6 +83,16 @@ v1::DeleteReply ToProto(const protocol::DeleteReply& from) {
 
 absl::StatusOr<protocol::DeleteReply> FromProto(const v1::DeleteReply& from) {
   return protocol::DeleteReply{.deleted = from.deleted()};
+}
+
+v1::SetReplicationReply ToProto(const protocol::SetReplicationReply& from) {
+  v1::SetReplicationReply to;
+  to.set_done(from.done);
+  return to;
+}
+
+absl::StatusOr<protocol::SetReplicationReply> FromProto(const v1::SetReplicationReply& from) {
+  return protocol::SetReplicationReply{.done = from.done()};
 }
 
 v1::SetSafeModeReply ToProto(const protocol::SetSafeModeReply& from) {
@@ -210,6 +221,65 @@ absl::StatusOr<protocol::GetDatanodeReportReply> FromProto(const v1::GetDatanode
   return to;
 }
 
+v1::GetContentSummaryReply ToProto(const protocol::GetContentSummaryReply& from) {
+  v1::GetContentSummaryReply to;
+  to.set_length(from.length);
+  to.set_files(from.files);
+  to.set_directories(from.directories);
+  to.set_replicated_bytes(from.replicated_bytes);
+  return to;
+}
+
+absl::StatusOr<protocol::GetContentSummaryReply> FromProto(const v1::GetContentSummaryReply& from) {
+  return protocol::GetContentSummaryReply{.length = from.length(),
+                                          .files = from.files(),
+                                          .directories = from.directories(),
+                                          .replicated_bytes = from.replicated_bytes()};
+}
+
+v1::IsFileClosedReply ToProto(const protocol::IsFileClosedReply& from) {
+  v1::IsFileClosedReply to;
+  to.set_closed(from.closed);
+  return to;
+}
+
+absl::StatusOr<protocol::IsFileClosedReply> FromProto(const v1::IsFileClosedReply& from) {
+  return protocol::IsFileClosedReply{.closed = from.closed()};
+}
+
+void ToProto(const protocol::OpenFileEntry& from, v1::OpenFileEntry* to) {
+  to->set_inode(from.inode.value());
+  to->set_path(from.path);
+  to->set_holder(from.holder);
+  to->set_client_host(from.client_host);
+}
+
+absl::StatusOr<protocol::OpenFileEntry> FromProto(const v1::OpenFileEntry& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckId("inode", from.inode()));
+  DOLMEN_RETURN_IF_ERROR(CheckText("path", from.path(), kMaxFoundPathBytes));
+  DOLMEN_RETURN_IF_ERROR(CheckName("holder", from.holder()));
+  DOLMEN_RETURN_IF_ERROR(CheckText("client_host", from.client_host()));
+  return protocol::OpenFileEntry{
+      .inode = InodeId(from.inode()), .path = from.path(), .holder = from.holder(), .client_host = from.client_host()};
+}
+
+v1::ListOpenFilesReply ToProto(const protocol::ListOpenFilesReply& from) {
+  v1::ListOpenFilesReply to;
+  ListToProto(from.files, to.mutable_files());
+  to.set_last(from.last.value());
+  to.set_has_more(from.has_more);
+  return to;
+}
+
+absl::StatusOr<protocol::ListOpenFilesReply> FromProto(const v1::ListOpenFilesReply& from) {
+  protocol::ListOpenFilesReply to;
+  DOLMEN_ASSIGN_OR_RETURN(to.files, ListFromProto<protocol::OpenFileEntry>("files", from.files(), kMaxListingEntries));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("last", from.last()));
+  to.last = InodeId(from.last());
+  to.has_more = from.has_more();
+  return to;
+}
+
 v1::GetServerDefaultsReply ToProto(const protocol::GetServerDefaultsReply& from) {
   v1::GetServerDefaultsReply to;
   to.set_cluster(from.cluster.value());
@@ -219,6 +289,7 @@ v1::GetServerDefaultsReply ToProto(const protocol::GetServerDefaultsReply& from)
   to.set_packet_bytes(from.packet_bytes);
   to.set_lease_soft_limit_ms(from.lease_soft_limit_ms);
   to.set_version(from.version);
+  to.set_checksum_type(static_cast<v1::ChecksumType>(from.checksum_type));
   return to;
 }
 
@@ -229,6 +300,8 @@ absl::StatusOr<protocol::GetServerDefaultsReply> FromProto(const v1::GetServerDe
   DOLMEN_RETURN_IF_ERROR(CheckNotNegative("lease_soft_limit_ms", from.lease_soft_limit_ms()));
   DOLMEN_RETURN_IF_ERROR(CheckText("version", from.version()));
   protocol::GetServerDefaultsReply to;
+  DOLMEN_ASSIGN_OR_RETURN(to.checksum_type,
+                          CheckEnum("checksum_type", from.checksum_type(), protocol::ChecksumType::kCrc32c));
   to.cluster = ClusterId(from.cluster());
   to.block_bytes = from.block_bytes();
   to.replication = from.replication();

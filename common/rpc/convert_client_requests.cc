@@ -238,6 +238,39 @@ absl::StatusOr<protocol::FsyncRequest> FromProto(const v1::FsyncRequest& from) {
   return to;
 }
 
+v1::ConcatRequest ToProto(const protocol::ConcatRequest& from) {
+  v1::ConcatRequest to;
+  to.set_target(from.target);
+  for (const std::string& source : from.sources) to.add_sources(source);
+  return to;
+}
+
+absl::StatusOr<protocol::ConcatRequest> FromProto(const v1::ConcatRequest& from) {
+  protocol::ConcatRequest to;
+  DOLMEN_RETURN_IF_ERROR(CheckPath("target", from.target()));
+  DOLMEN_RETURN_IF_ERROR(CheckCount("sources", static_cast<size_t>(from.sources_size()), kMaxConcatSources));
+  to.target = from.target();
+  to.sources.reserve(static_cast<size_t>(from.sources_size()));
+  for (const std::string& source : from.sources()) {
+    DOLMEN_RETURN_IF_ERROR(CheckPath("sources", source));
+    to.sources.push_back(source);
+  }
+  return to;
+}
+
+v1::SetReplicationRequest ToProto(const protocol::SetReplicationRequest& from) {
+  v1::SetReplicationRequest to;
+  to.set_path(from.path);
+  to.set_replication(from.replication);
+  return to;
+}
+
+absl::StatusOr<protocol::SetReplicationRequest> FromProto(const v1::SetReplicationRequest& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
+  DOLMEN_RETURN_IF_ERROR(CheckBetween("replication", from.replication(), 0, UINT16_MAX));
+  return protocol::SetReplicationRequest{.path = from.path(), .replication = from.replication()};
+}
+
 v1::RenewLeaseRequest ToProto(const protocol::RenewLeaseRequest& from) {
   v1::RenewLeaseRequest to;
   to.set_holder(from.holder);
@@ -326,6 +359,43 @@ absl::StatusOr<protocol::GetBlockLocationsRequest> FromProto(const v1::GetBlockL
     to.inode = InodeId(from.inode());
   }
   return to;
+}
+
+v1::GetContentSummaryRequest ToProto(const protocol::GetContentSummaryRequest& from) {
+  v1::GetContentSummaryRequest to;
+  to.set_path(from.path);
+  return to;
+}
+
+absl::StatusOr<protocol::GetContentSummaryRequest> FromProto(const v1::GetContentSummaryRequest& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
+  return protocol::GetContentSummaryRequest{.path = from.path()};
+}
+
+v1::IsFileClosedRequest ToProto(const protocol::IsFileClosedRequest& from) {
+  v1::IsFileClosedRequest to;
+  to.set_path(from.path);
+  return to;
+}
+
+absl::StatusOr<protocol::IsFileClosedRequest> FromProto(const v1::IsFileClosedRequest& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
+  return protocol::IsFileClosedRequest{.path = from.path()};
+}
+
+v1::ListOpenFilesRequest ToProto(const protocol::ListOpenFilesRequest& from) {
+  v1::ListOpenFilesRequest to;
+  to.set_path(from.path);
+  to.set_after(from.after.value());
+  to.set_limit(from.limit);
+  return to;
+}
+
+absl::StatusOr<protocol::ListOpenFilesRequest> FromProto(const v1::ListOpenFilesRequest& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("after", from.after()));
+  DOLMEN_RETURN_IF_ERROR(CheckBetween("limit", from.limit(), 1, kMaxListingEntries));
+  return protocol::ListOpenFilesRequest{.path = from.path(), .after = InodeId(from.after()), .limit = from.limit()};
 }
 
 v1::GetFsStatsRequest ToProto(const protocol::GetFsStatsRequest&) { return {}; }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/md5.h"
 #include "common/rpc/convert_list.h"
 #include "common/rpc/status_grpc.h"
 
@@ -127,6 +128,39 @@ v1::VisibleLengthReply ToProto(const protocol::VisibleLengthReply& from) {
 absl::StatusOr<protocol::VisibleLengthReply> FromProto(const v1::VisibleLengthReply& from) {
   DOLMEN_RETURN_IF_ERROR(CheckSize("length", from.length()));
   return protocol::VisibleLengthReply{.length = from.length()};
+}
+
+v1::BlockChecksumRequest ToProto(const protocol::BlockChecksumRequest& from) {
+  v1::BlockChecksumRequest to;
+  ToProto(from.block, to.mutable_block());
+  to.set_token(from.token);
+  return to;
+}
+
+absl::StatusOr<protocol::BlockChecksumRequest> FromProto(const v1::BlockChecksumRequest& from) {
+  protocol::BlockChecksumRequest to;
+  DOLMEN_ASSIGN_OR_RETURN(to.block, FromProto(from.block()), "block");
+  DOLMEN_RETURN_IF_ERROR(CheckBytes("token", from.token(), kMaxTokenBytes));
+  to.token = from.token();
+  return to;
+}
+
+v1::BlockChecksumReply ToProto(const protocol::BlockChecksumReply& from) {
+  v1::BlockChecksumReply to;
+  to.set_bytes_per_crc(from.bytes_per_crc);
+  to.set_crc_count(from.crc_count);
+  to.set_md5(from.md5);
+  return to;
+}
+
+absl::StatusOr<protocol::BlockChecksumReply> FromProto(const v1::BlockChecksumReply& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckBetween("bytes_per_crc", from.bytes_per_crc(), 1, 1 << 30));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("crc_count", from.crc_count()));
+  if (from.md5().size() != kMd5Bytes) {
+    return ShapeError("md5", absl::StrCat("has ", from.md5().size(), " bytes instead of ", kMd5Bytes));
+  }
+  return protocol::BlockChecksumReply{
+      .bytes_per_crc = from.bytes_per_crc(), .crc_count = from.crc_count(), .md5 = from.md5()};
 }
 
 }  // namespace dolmen::rpc

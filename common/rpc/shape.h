@@ -18,6 +18,8 @@ inline constexpr uint64_t kIdLimit = uint64_t{1} << 63;
 // The namenode refuses paths over 8,000 characters in HDFS's words; what is longer in bytes than that can ever be is
 // refused here, before it is copied.
 inline constexpr size_t kMaxPathBytes = 32'000;
+// Paths that the namenode found: renamed directories can make them longer than any that can be asked for.
+inline constexpr size_t kMaxFoundPathBytes = 1 << 20;
 // Users, owners, groups, lease holders, host names, uuids, labels.
 inline constexpr size_t kMaxTextBytes = 1024;
 inline constexpr size_t kMaxTokenBytes = 4096;
@@ -31,7 +33,9 @@ inline constexpr size_t kMaxReplicas = 512;           // per block: HDFS's highe
 inline constexpr size_t kMaxExcluded = 1000;          // datanodes a client could not use
 inline constexpr size_t kMaxListingEntries = 1000;    // per page
 inline constexpr size_t kMaxLocatedBlocks = 16384;    // per answer; the message limit is usually reached first
+inline constexpr size_t kMaxCheckedBlocks = 10'000;   // per page of a file check
 inline constexpr size_t kMaxDatanodes = 10'000;       // per report
+inline constexpr size_t kMaxConcatSources = 10'000;   // per call; the namenode's limit of blocks is no higher
 inline constexpr size_t kMaxCommands = 1000;          // per heartbeat
 inline constexpr size_t kMaxReportedReplicas = 1000;  // per report message or command
 

@@ -1,12 +1,22 @@
 #include "datanode/service/data_service.h"
 
+#include <chrono>
+
 #include "common/error.h"
 #include "common/rpc/frames.h"
 #include "common/rpc/status_grpc.h"
+#include "common/version.h"
+#include "datanode/service/block_checksum.h"
 #include "datanode/service/read_stream.h"
 #include "datanode/service/write_stream.h"
 
 namespace dolmen::datanode {
+namespace {
+
+// Of the set of settings a datanode understands; raised when one changes its meaning.
+constexpr char kConfigVersion[] = "datanode-1";
+
+}  // namespace
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DataService::WriteBlock(
     grpc::CallbackServerContext* context) {
@@ -31,6 +41,23 @@ grpc::ServerUnaryReactor* DataService::GetVisibleLength(grpc::CallbackServerCont
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(rpc::ToGrpc(length.status()));
   return reactor;
+}
+
+grpc::ServerUnaryReactor* DataService::GetLocalInfo(grpc::CallbackServerContext* context, const v1::LocalInfoRequest*,
+                                                    v1::LocalInfoReply* reply) {
+  reply->set_uptime_seconds(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(node_->Uptime()).count()));
+  reply->set_software_version(kVersion);
+  reply->set_config_version(kConfigVersion);
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* DataService::GetBlockChecksum(grpc::CallbackServerContext* context,
+                                                        const v1::BlockChecksumRequest* request,
+                                                        v1::BlockChecksumReply* reply) {
+  return BlockChecksumCall::Begin(node_, context, *request, reply);
 }
 
 }  // namespace dolmen::datanode

@@ -1,4 +1,4 @@
-// The gRPC service for block bytes: raw methods, so that payload is never copied by protobuf.
+// The gRPC service for block bytes: raw methods where payload flows, so that it is never copied by protobuf.
 #pragma once
 
 #include "datanode/service/node.h"
@@ -9,7 +9,8 @@ namespace dolmen::datanode {
 // `node` is not owned and outlives the server.
 class DataService final
     : public v1::DataTransfer::WithRawCallbackMethod_WriteBlock<v1::DataTransfer::WithRawCallbackMethod_ReadBlock<
-          v1::DataTransfer::WithRawCallbackMethod_GetVisibleLength<v1::DataTransfer::Service>>> {
+          v1::DataTransfer::WithRawCallbackMethod_GetVisibleLength<v1::DataTransfer::WithCallbackMethod_GetLocalInfo<
+              v1::DataTransfer::WithCallbackMethod_GetBlockChecksum<v1::DataTransfer::Service>>>>> {
  public:
   explicit DataService(Node* node) : node_(node) {}
 
@@ -19,6 +20,11 @@ class DataService final
                                                         const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* GetVisibleLength(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                              grpc::ByteBuffer* reply) override;
+  grpc::ServerUnaryReactor* GetLocalInfo(grpc::CallbackServerContext* context, const v1::LocalInfoRequest* request,
+                                         v1::LocalInfoReply* reply) override;
+  grpc::ServerUnaryReactor* GetBlockChecksum(grpc::CallbackServerContext* context,
+                                             const v1::BlockChecksumRequest* request,
+                                             v1::BlockChecksumReply* reply) override;
 
  private:
   Node* const node_;

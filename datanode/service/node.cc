@@ -16,7 +16,12 @@ constexpr size_t kPurgedAtOnce = 200;
 }  // namespace
 
 Node::Node(BlockStore* store, NodeOptions options, const Clock* clock, uint64_t seed)
-    : store_(store), options_(std::move(options)), clock_(clock), limits_(options_.limits), chooser_(Random(seed)) {
+    : store_(store),
+      options_(std::move(options)),
+      clock_(clock),
+      started_(clock->Now()),
+      limits_(options_.limits),
+      chooser_(Random(seed)) {
   for (const protocol::StorageReport& storage : store_->StorageReports()) {
     workers_[storage.id] = std::make_unique<VolumeWorkers>(store_, storage.id, options_.workers, clock_);
   }

@@ -54,6 +54,7 @@ class Node final : public ReplicaInventory {
   BlockStore& store() { return *store_; }
   const Clock& clock() const { return *clock_; }
   const NodeOptions& options() const { return options_; }
+  Duration Uptime() const { return clock_->Now() - started_; }
   PeerChannels& peers() { return peers_; }
   // nullptr for a storage of another node.
   VolumeWorkers* WorkersOf(const StorageId& storage);
@@ -122,6 +123,7 @@ class Node final : public ReplicaInventory {
   BlockStore* const store_;
   const NodeOptions options_;
   const Clock* const clock_;
+  const MonotonicTime started_;
   PeerChannels peers_;
   ReportFunction report_;                                        // constant once set
   std::map<StorageId, std::unique_ptr<VolumeWorkers>> workers_;  // constant after construction

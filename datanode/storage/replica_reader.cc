@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/error.h"
+#include "common/md5.h"
 #include "datanode/storage/block_file_format.h"
 
 namespace dolmen::datanode {
@@ -12,6 +13,8 @@ namespace {
 
 // Smaller reads get memory of their own size instead of a whole pooled buffer (chosen).
 constexpr uint64_t kSmallRead = 64 << 10;
+// CRCs read in one piece for a block's checksum (chosen).
+constexpr uint64_t kChecksumsAtOnce = 32 << 10;
 
 }  // namespace
 
@@ -100,6 +103,65 @@ absl::StatusOr<protocol::ReadChunk> ReplicaReader::Read(uint64_t offset, uint64_
   DOLMEN_RETURN_IF_ERROR(fill(buffer.bytes()));
   chunk.payload = std::move(buffer).ToCord(size);
   return chunk;
+}
+
+absl::Status ReplicaReader::ReadChecksums(uint64_t offset, std::span<char> out) const {
+  const absl::StatusOr<size_t> got = checksums().ReadAt(offset, out);
+  if (!got.ok()) {
+    volume_->NoteError(got.status());
+    return Annotate(got.status(), absl::StrCat("reading checksums of ", block_.id.ToString()));
+  }
+  if (*got == out.size()) return absl::OkStatus();
+  return MakeError(ErrorReason::kChecksum, absl::StrCat(block_.id.ToString(), " in ", volume_->directory(),
+                                                        ": its checksum file ends before offset ", offset + out.size(),
+                                                        ", the replica has ", Length(), " bytes"));
+}
+
+absl::Status ReplicaReader::CheckHeader() const {
+  std::string bytes(kChecksumHeaderBytes, '\0');
+  DOLMEN_RETURN_IF_ERROR(ReadChecksums(0, bytes));
+  const absl::StatusOr<ChecksumFileHeader> header = DecodeChecksumHeader(bytes);
+  const auto bad = [&](std::string_view why) {
+    return MakeError(ErrorReason::kChecksum,
+                     absl::StrCat(block_.id.ToString(), " in ", volume_->directory(), ": ", ToAbsl(why)));
+  };
+  if (!header.ok()) return bad(MessageOf(header.status()));
+  if (header->block != block_.id) {
+    return bad(absl::StrCat("its checksum file is of ", header->block.ToString()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<protocol::BlockChecksumReply> ReplicaReader::Checksum(uint64_t length) {
+  const uint64_t replica_length = Length();
+  if (length > replica_length) {
+    return MakeError(ErrorReason::kReplicaNotFound,
+                     absl::StrCat(block_.id.ToString(), ": the replica here has ", replica_length, " bytes, ", length,
+                                  " were asked for"));
+  }
+  DOLMEN_RETURN_IF_ERROR(CheckHeader());
+  Md5 md5;
+  // Whole chunks below the length never change again, nor do their CRCs.
+  const uint64_t whole = length / kBytesPerChecksum;
+  std::string piece;
+  for (uint64_t chunk = 0; chunk < whole;) {
+    const uint64_t chunks = std::min<uint64_t>(whole - chunk, kChecksumsAtOnce);
+    piece.resize(4 * chunks);
+    DOLMEN_RETURN_IF_ERROR(ReadChecksums(ChunkCrcOffset(chunk), piece));
+    md5.Update(piece);
+    chunk += chunks;
+  }
+  if (const uint64_t rest = length % kBytesPerChecksum; rest > 0) {
+    DOLMEN_ASSIGN_OR_RETURN(const protocol::ReadChunk chunk, Read(ChunkStart(length), rest, Check::kVerify));
+    if (chunk.payload.size() < rest) {
+      return MakeError(ErrorReason::kIo, absl::StrCat(block_.id.ToString(), ": the replica became shorter"));
+    }
+    piece.clear();
+    AppendChunkChecksums(chunk.payload.Subcord(0, rest), &piece);
+    md5.Update(piece);
+  }
+  return protocol::BlockChecksumReply{
+      .bytes_per_crc = kBytesPerChecksum, .crc_count = ChecksumBytesFor(length) / 4, .md5 = md5.Finish()};
 }
 
 }  // namespace dolmen::datanode

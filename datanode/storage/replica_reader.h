@@ -37,7 +37,15 @@ class ReplicaReader {
   // replica, kIo (the volume has been told).
   absl::StatusOr<protocol::ReadChunk> Read(uint64_t offset, uint64_t length, Check check);
 
+  // HDFS's block checksum of the first `length` bytes: the MD5 of the stored CRCs of their chunks; a chunk that
+  // `length` cuts is read, verified, and gets a CRC of its own. Takes a fixed amount of memory, and time for 4 bytes
+  // per chunk. Errors: kReplicaNotFound when the replica is shorter; kChecksum when the checksum file is of another
+  // block, does not decode or is too short; others as Read.
+  absl::StatusOr<protocol::BlockChecksumReply> Checksum(uint64_t length);
+
  private:
+  absl::Status CheckHeader() const;
+  absl::Status ReadChecksums(uint64_t offset, std::span<char> out) const;
   absl::Status ReadFiles(uint64_t offset, std::span<char> out, std::string* checksums) const;
   absl::Status ReadOpenTail(const OpenReplica::Snapshot& seen, uint64_t chunk_start, std::span<char> out,
                             std::string* checksums) const;

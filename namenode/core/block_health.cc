@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "namenode/core/placement_policy.h"
+
 namespace dolmen::namenode {
 
 using protocol::ReplicaState;
@@ -61,10 +63,11 @@ std::optional<CopyLevel> CopyLevelOf(const BlockHealth& health, uint32_t wanted,
     if (good == 1) return CopyLevel::kHighest;
     return good * 3 < wanted ? CopyLevel::kVeryLow : CopyLevel::kLow;
   }
-  if (wanted < 2 || registry.topology().racks.size() < 2) return std::nullopt;
+  const uint32_t racks_wanted = RacksWanted(wanted, registry.topology().racks.size());
+  if (racks_wanted < 2) return std::nullopt;
   std::set<std::string> racks;
   for (uint32_t storage : health.good) racks.insert(registry.FindStorage(storage)->datanode->info.rack);
-  return racks.size() < 2 ? std::optional(CopyLevel::kBadlyPlaced) : std::nullopt;
+  return racks.size() < racks_wanted ? std::optional(CopyLevel::kBadlyPlaced) : std::nullopt;
 }
 
 std::vector<uint32_t> ChooseExcess(std::vector<ExcessCandidate> candidates, uint32_t wanted, Duration silence_limit) {

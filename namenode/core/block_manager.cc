@@ -110,6 +110,8 @@ void BlockManager::Apply(const Effect& effect) {
     planner_.Committed(committed->block.id, now_);
   } else if (const auto* freed = std::get_if<BlockFreed>(&effect); freed != nullptr) {
     OnFreed(freed->block);
+  } else if (const auto* changed = std::get_if<BlockReplicasChanged>(&effect); changed != nullptr) {
+    planner_.WantedChanged(changed->block);
   }
 }
 

@@ -58,6 +58,10 @@ absl::Status SafeModeRefusal(const protocol::Mutation& request, const std::strin
       return "Cannot set times " + r.path;
     }
     std::string operator()(const protocol::FsyncRequest& r) const { return "Cannot fsync file " + r.path; }
+    std::string operator()(const protocol::ConcatRequest& r) const { return "Cannot concat " + r.target; }
+    std::string operator()(const protocol::SetReplicationRequest& r) const {
+      return "Cannot set replication for " + r.path;
+    }
   };
   return MakeError(ErrorReason::kSafeMode,
                    absl::StrCat(std::visit(Prefix{}, request), ". Name node is in safe mode.\n", tip));
@@ -141,6 +145,7 @@ std::optional<CommitBatch> CommitQueue::Begin(const MetaReader& published, Monot
   effects_.clear();
   answers_.clear();
   deleted_something_ = false;
+  replication_begun_ = false;
   counters_raised_ = false;
   std::vector<LeaseClosed> overdue;
   OperationContext context{.batch = &batch,
@@ -153,7 +158,8 @@ std::optional<CommitBatch> CommitQueue::Begin(const MetaReader& published, Monot
                            .random = &random_,
                            .now = CommitTime(wall),
                            .commit = last_commit_.Next(),
-                           .overdue = &overdue};
+                           .overdue = &overdue,
+                           .reap = &reap_backlog_};
   NoteCommitTime(now, context.now);
 
   // Before anything takes an id.
@@ -187,6 +193,9 @@ std::optional<CommitBatch> CommitQueue::Begin(const MetaReader& published, Monot
       .number = context.commit, .epoch = counters_.epoch, .time = context.now, .writes = batch.TakeWrites()};
   deleted_something_ = std::any_of(out.writes.begin(), out.writes.end(), [](const MetaWrite& write) {
     return write.family == Family::kDetached && write.value.has_value();
+  });
+  replication_begun_ = std::any_of(out.writes.begin(), out.writes.end(), [](const MetaWrite& write) {
+    return write.family == Family::kMeta && write.value.has_value() && write.key.starts_with(keys::kReplicationStart);
   });
   in_flight_ = true;
   if (!answers_.empty()) ++histogram_[std::bit_floor(static_cast<uint32_t>(answers_.size()))];
@@ -248,6 +257,10 @@ void CommitQueue::DecideInternal(const InternalOperation& operation, OperationCo
       DOLMEN_ASSIGN_OR_RETURN(queue->reap_left_, ops::ReapDetached(context));
       return absl::OkStatus();
     }
+    absl::Status operator()(const ReplicationStep&) const {
+      DOLMEN_ASSIGN_OR_RETURN(queue->replication_left_, ops::ContinueSetReplication(context));
+      return absl::OkStatus();
+    }
     absl::Status operator()(const ExpireSessionsStep&) const {
       const std::optional<WallTime> unused_since = queue->SessionsUnusedSince();
       if (!unused_since.has_value()) return absl::OkStatus();  // too early after the start to know
@@ -275,6 +288,7 @@ void CommitQueue::DecideInternal(const InternalOperation& operation, OperationCo
     context.batch->UndoOperation();
     *context.counters = counters_before;
     context.effects->resize(effects_before);
+    reap_backlog_ = ReapBacklog();  // it may have got ahead of what is stored
     LogIfError(done, "the namenode's own work is tried again at a later tick");
     return;
   }
@@ -293,6 +307,7 @@ CommitQueue::Outcome CommitQueue::Finish(const absl::Status& committed) {
     outcome.effects = std::move(effects_);
     outcome.deleted_something = deleted_something_;
     reap_left_ = reap_left_ || deleted_something_;
+    replication_left_ = replication_left_ || replication_begun_;
   } else {
     for (Finished& finished : outcome.answers) finished = {finished.ticket, StoppedError(), last_commit_};
     for (Finished& waiting : Stop(StoppedError())) outcome.answers.push_back(std::move(waiting));

@@ -47,6 +47,7 @@ struct CloseExpiredLease {
   InodeId inode;
 };
 struct ReapStep {};
+struct ReplicationStep {};
 struct ExpireSessionsStep {};
 // Ids below these were seen on datanodes (the namespace is a restored backup): never hand them out. `quarantined` says
 // which ids are jumped over (Quarantine::AddRange); it is stored in the same commit.
@@ -55,7 +56,7 @@ struct RaiseCounters {
   GenerationStamp next_stamp;
   std::vector<MetaWrite> quarantined;
 };
-using InternalOperation = std::variant<CloseExpiredLease, ReapStep, ExpireSessionsStep, RaiseCounters>;
+using InternalOperation = std::variant<CloseExpiredLease, ReapStep, ReplicationStep, ExpireSessionsStep, RaiseCounters>;
 
 struct Finished {
   uint64_t ticket = 0;  // as given to Enqueue
@@ -99,6 +100,8 @@ class CommitQueue {
   bool stopped() const { return !stopped_.ok(); }
   bool in_flight() const { return in_flight_; }
   bool reap_left() const { return reap_left_; }
+  // There is work for ReplicationStep.
+  bool replication_left() const { return replication_left_; }
   // The last ExpireSessionsStep found so many that the next one should not wait.
   bool many_sessions_expired() const { return many_sessions_expired_; }
   size_t queued() const { return queue_.size() + internal_.size(); }
@@ -147,6 +150,7 @@ class CommitQueue {
   std::vector<Effect> effects_;
   std::vector<Finished> answers_;
   bool deleted_something_ = false;
+  bool replication_begun_ = false;
   bool counters_raised_ = false;
 
   Counters counters_;
@@ -158,8 +162,10 @@ class CommitQueue {
   std::optional<MonotonicTime> period_began_;
   WallTime period_floor_;
   std::optional<WallTime> last_period_floor_;
-  bool reap_left_ = true;  // look once after every start
-  absl::Status stopped_;   // why, when stopped
+  bool reap_left_ = true;         // look once after every start
+  bool replication_left_ = true;  // the same
+  ReapBacklog reap_backlog_;
+  absl::Status stopped_;  // why, when stopped
   bool clock_jumped_ = false;
   std::map<uint32_t, uint64_t> histogram_;
 };

@@ -99,6 +99,33 @@ absl::StatusOr<BlockId> ParseQuarantinedValue(std::string_view value) {
   return end;
 }
 
+std::string Replication(InodeId inode) {
+  std::string key(kReplicationStart);
+  AppendBigEndian64(&key, inode.value());
+  return key;
+}
+
+absl::StatusOr<InodeId> ParseReplication(std::string_view key) {
+  if (key.size() != kReplicationStart.size() + kIdBytes || !key.starts_with(kReplicationStart)) {
+    return MakeError(ErrorReason::kDamaged, absl::StrCat("key of a change of replication of ", key.size(),
+                                                         " bytes: expected 'r' and ", kIdBytes));
+  }
+  return InodeId(LoadBigEndian64(key.data() + kReplicationStart.size()));
+}
+
+std::string ReplicationValue(uint64_t next_index) {
+  std::string value;
+  AppendVarint(&value, next_index);
+  return value;
+}
+
+absl::StatusOr<uint64_t> ParseReplicationValue(std::string_view value) {
+  ByteReader reader(value);
+  const uint64_t next_index = reader.Varint();
+  DOLMEN_RETURN_IF_ERROR(reader.Finish("progress of a change of replication"));
+  return next_index;
+}
+
 std::string Session(std::string_view client_id) { return std::string(client_id); }
 
 std::string History(uint8_t family, std::string_view key, CommitNumber number) {

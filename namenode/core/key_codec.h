@@ -50,5 +50,13 @@ std::string Quarantined(BlockId first);
 absl::StatusOr<BlockId> ParseQuarantined(std::string_view key);
 std::string QuarantinedValue(BlockId end);
 absl::StatusOr<BlockId> ParseQuarantinedValue(std::string_view value);
+// Files whose blocks are being given another number of replicas (tables.h): "r", 8-byte inode id; value: varint, index
+// of the first block that may still have the number before.
+inline constexpr std::string_view kReplicationStart = "r";
+inline constexpr std::string_view kReplicationEnd = "s";
+std::string Replication(InodeId inode);
+absl::StatusOr<InodeId> ParseReplication(std::string_view key);
+std::string ReplicationValue(uint64_t next_index);
+absl::StatusOr<uint64_t> ParseReplicationValue(std::string_view value);
 
 }  // namespace dolmen::namenode::keys

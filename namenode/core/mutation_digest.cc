@@ -29,6 +29,12 @@ class RequestDigest {
     Add(r.path, r.permission, r.owner, r.group, r.modified, r.accessed);
   }
   void operator()(const p::FsyncRequest& r) { Add(r.path, r.inode, r.holder); }
+  void operator()(const p::ConcatRequest& r) {
+    Add(r.target);
+    Add(r.sources.size());
+    for (const std::string& source : r.sources) Add(source);
+  }
+  void operator()(const p::SetReplicationRequest& r) { Add(r.path, r.replication); }
 
   template <typename... Fields>
   void Add(const Fields&... fields) {

@@ -4,13 +4,13 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/version.h"
 #include "namenode/core/key_codec.h"
 #include "namenode/core/replica_map.h"
 
 namespace dolmen::namenode {
 namespace {
 
-constexpr char kVersion[] = "0.1.0";
 constexpr uint32_t kPacketBytes = 1 << 20;
 // A writer may take long over one block, a reader over a file; both ask again when their token has run out.
 constexpr int64_t kTokenLifetimeMs = 10 * 3600 * 1000;
@@ -225,6 +225,7 @@ std::vector<Finished> NamenodeCore::Tick(MonotonicTime now) {
     for (const LeaseManager::Expired& expired : leases_.HardExpired(options_.settings.lease_expiries_per_tick))
       queue_.Enqueue(CloseExpiredLease{expired.holder, expired.inode});
     if (queue_.reap_left()) queue_.Enqueue(ReapStep{});
+    if (queue_.replication_left()) queue_.Enqueue(ReplicationStep{});
     if (queue_.many_sessions_expired() || now - last_session_expiry_ >= kSessionExpiryInterval) {
       last_session_expiry_ = now;
       queue_.Enqueue(ExpireSessionsStep{});

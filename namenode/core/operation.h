@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,7 +53,12 @@ struct BlockCommitted {
 struct BlockFreed {
   protocol::Block block;
 };
-using Effect = std::variant<LeaseOpened, LeaseClosed, LeaseCloseDeferred, BlockCommitted, BlockFreed>;
+// A committed block is to have another number of replicas.
+struct BlockReplicasChanged {
+  BlockId block;
+};
+using Effect =
+    std::variant<LeaseOpened, LeaseClosed, LeaseCloseDeferred, BlockCommitted, BlockFreed, BlockReplicasChanged>;
 
 // Whether a lease holder has been silent too long; LeaseManager implements it. Core thread only.
 class LeaseView {
@@ -59,6 +66,27 @@ class LeaseView {
   virtual ~LeaseView() = default;
   // Beyond the soft limit another client's create may take the file over.
   virtual bool SoftLimitExpired(const std::string& holder) const = 0;
+};
+
+// What the reaper knows of its work beyond what is stored (the `detached` family), which is all it needs; this only
+// spares it looking for work among the remains of what it has removed: until a compaction, a scan passes every deleted
+// record, so that a scan from the start for each deletion costs the square of their number. May be dropped at any time.
+struct ReapBacklog {
+  static constexpr size_t kMostRoots = 100'000;  // bounds memory; what is beyond is found by scanning
+
+  std::deque<InodeId> roots;  // deleted; one that is not stored was reaped already, or its deletion was undone
+  std::optional<std::string> scan_from = "";  // deleted roots not named above have this key or a later one; or none
+  // Where the children of one root go on that did not fit into a step.
+  InodeId partial_root;
+  std::string next_child;
+
+  void Add(InodeId root) {
+    if (roots.size() < kMostRoots) {
+      roots.push_back(root);
+    } else {
+      scan_from = "";
+    }
+  }
 };
 
 // Given to every Decide function. Ids, time and random choices are fixed here and carried in what is written.
@@ -76,6 +104,8 @@ struct OperationContext {
   // Open files met on the way whose holder is beyond the soft limit: the executor closes them with CloseExpired as
   // operations of their own, also when this one is refused. May be nullptr: then only the hard limit closes them.
   std::vector<LeaseClosed>* overdue = nullptr;
+  // Told of what is deleted. May be nullptr: then the reaper scans.
+  ReapBacklog* reap = nullptr;
 };
 
 }  // namespace dolmen::namenode

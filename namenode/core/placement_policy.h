@@ -37,6 +37,11 @@ class ScheduledSpace {
   std::map<uint32_t, Promised> older_;
 };
 
+// Racks that the replicas of a block have to be on, at least, in a cluster of so many: HDFS's rule.
+inline uint32_t RacksWanted(uint32_t replicas, size_t racks_in_cluster) {
+  return replicas < 2 || racks_in_cluster < 2 ? 1 : 2;
+}
+
 struct PlacementTarget {
   uint32_t storage = 0;
   protocol::ReplicaLocation location;

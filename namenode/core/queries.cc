@@ -13,9 +13,25 @@
 #include "namenode/core/key_codec.h"
 #include "namenode/core/path_resolver.h"
 #include "namenode/core/permission.h"
+#include "namenode/core/subtree_access.h"
 #include "namenode/core/tables.h"
 
 namespace dolmen::namenode {
+
+namespace {
+
+// Of text in one page of open files: four times that is what a message may have. Chosen.
+constexpr size_t kMaxOpenFilesBytes = 1 << 20;
+
+absl::Status FileNotFound(const std::string& path) {
+  return MakeError(ErrorReason::kFileNotFound, absl::StrCat("File does not exist: ", path));
+}
+
+absl::Status NotAFile(const std::string& path) {
+  return MakeError(ErrorReason::kFileNotFound, absl::StrCat("Path is not a file: ", path));
+}
+
+}  // namespace
 
 absl::StatusOr<protocol::GetFileInfoReply> GetFileInfo(const MetaReader& view, const CoreSettings& settings,
                                                        const Caller& caller,
@@ -64,6 +80,79 @@ absl::StatusOr<protocol::GetListingReply> GetListing(const MetaReader& view, con
   return reply;
 }
 
+absl::StatusOr<protocol::GetContentSummaryReply> GetContentSummary(const MetaReader& view, const CoreSettings& settings,
+                                                                   const Caller& caller,
+                                                                   const protocol::GetContentSummaryRequest& request) {
+  const PermissionChecker checker(settings, caller);
+  DOLMEN_ASSIGN_OR_RETURN(
+      InodePath path, ParseAndResolve(view, checker, settings, request.path, PathUse::kLookUp, "getContentSummary"));
+  if (!path.Exists()) return FileNotFound(request.path);
+  DOLMEN_RETURN_IF_ERROR(CheckSubtreeAccess(view, checker, path, Access::kReadExecute, SubtreeRule::kAll));
+  DOLMEN_ASSIGN_OR_RETURN(TotalsDelta sums, ContributionOf(view, path.Target()));
+  protocol::GetContentSummaryReply reply{.length = static_cast<uint64_t>(sums.bytes),
+                                         .files = static_cast<uint64_t>(sums.files),
+                                         .directories = static_cast<uint64_t>(sums.directories)};
+  for (const auto& [type, bytes] : sums.replicated_bytes) reply.replicated_bytes += static_cast<uint64_t>(bytes);
+  return reply;
+}
+
+absl::StatusOr<protocol::IsFileClosedReply> IsFileClosed(const MetaReader& view, const CoreSettings& settings,
+                                                         const Caller& caller,
+                                                         const protocol::IsFileClosedRequest& request) {
+  const PermissionChecker checker(settings, caller);
+  DOLMEN_ASSIGN_OR_RETURN(InodePath path,
+                          ParseAndResolve(view, checker, settings, request.path, PathUse::kLookUp, "isFileClosed"));
+  if (!path.Exists()) return FileNotFound(request.path);
+  if (path.Target().is_directory) return NotAFile(request.path);
+  return protocol::IsFileClosedReply{.closed = !path.Target().under_construction};
+}
+
+absl::StatusOr<protocol::ListOpenFilesReply> ListOpenFiles(const MetaReader& view, const CoreSettings& settings,
+                                                           const Caller& caller,
+                                                           const protocol::ListOpenFilesRequest& request) {
+  DOLMEN_RETURN_IF_ERROR(PermissionChecker(settings, caller).CheckSuperuser("listOpenFiles"));
+  DOLMEN_ASSIGN_OR_RETURN(const std::vector<std::string_view> names,
+                          ParsePath(request.path, PathUse::kLookUp, "listOpenFiles", settings));
+  const size_t limit = std::clamp<uint32_t>(request.limit, 1, std::max<uint32_t>(settings.listing_limit, 1));
+  protocol::ListOpenFilesReply reply;
+  std::vector<std::pair<InodeId, OpenRecord>> found;
+  absl::Status failed;
+  DOLMEN_RETURN_IF_ERROR(
+      view.Scan(Family::kOpen, keys::Id(request.after.Next()), "", [&](std::string_view key, std::string_view value) {
+        if (found.size() == limit) {
+          reply.has_more = true;
+          return false;
+        }
+        absl::StatusOr<InodeId> inode = keys::ParseId(key);
+        absl::StatusOr<OpenRecord> record = DecodeOpen(value);
+        failed = inode.ok() ? record.status() : inode.status();
+        if (!failed.ok()) return false;
+        found.emplace_back(*inode, *std::move(record));
+        return true;
+      }));
+  DOLMEN_RETURN_IF_ERROR(failed);
+  size_t bytes = 0;
+  for (auto& [inode, record] : found) {
+    if (bytes >= kMaxOpenFilesBytes) {
+      reply.has_more = true;
+      break;
+    }
+    reply.last = inode;
+    DOLMEN_ASSIGN_OR_RETURN(std::optional<InodePlace> place, FindPlace(view, inode));
+    if (!place.has_value()) continue;  // below a deleted directory
+    const bool is_below =
+        place->names.size() >= names.size() && std::equal(names.begin(), names.end(), place->names.begin());
+    if (!is_below) continue;
+    protocol::OpenFileEntry& entry = reply.files.emplace_back();
+    entry = {.inode = inode,
+             .path = place->Path(),
+             .holder = std::move(record.holder),
+             .client_host = std::move(record.client_host)};
+    bytes += entry.path.size() + entry.holder.size() + entry.client_host.size();
+  }
+  return reply;
+}
+
 namespace {
 
 // The file at `request.path`, or, when an inode is given, that inode wherever it is now.
@@ -71,37 +160,18 @@ absl::StatusOr<InodePath> FindFileToRead(const MetaReader& view, const CoreSetti
                                          const PermissionChecker& checker,
                                          const protocol::GetBlockLocationsRequest& request) {
   constexpr std::string_view kOperation = "getBlockLocations";
-  const auto not_found = [&] {
-    return MakeError(ErrorReason::kFileNotFound, absl::StrCat("File does not exist: ", request.path));
-  };
   DOLMEN_ASSIGN_OR_RETURN(std::vector<std::string_view> names,
                           ParsePath(request.path, PathUse::kLookUp, kOperation, settings));
   std::optional<InodePlace> place;
   if (request.inode.has_value()) {
     DOLMEN_ASSIGN_OR_RETURN(place, FindPlace(view, *request.inode));
-    if (!place.has_value()) return not_found();
+    if (!place.has_value()) return FileNotFound(request.path);
     names.assign(place->names.begin(), place->names.end());
   }
   DOLMEN_ASSIGN_OR_RETURN(InodePath path, ResolvePath(view, checker, names, PathUse::kLookUp));
-  if (!path.Exists()) return not_found();
-  if (path.Target().is_directory) {
-    return MakeError(ErrorReason::kFileNotFound, absl::StrCat("Path is not a file: ", request.path));
-  }
+  if (!path.Exists()) return FileNotFound(request.path);
+  if (path.Target().is_directory) return NotAFile(request.path);
   return path;
-}
-
-absl::StatusOr<std::vector<BlockId>> BlockIds(const MetaReader& view, InodeId file, uint64_t first, uint64_t end) {
-  std::vector<BlockId> ids;
-  absl::Status failed;
-  DOLMEN_RETURN_IF_ERROR(view.Scan(Family::kFileBlocks, keys::FileBlock(file, first), keys::FileBlock(file, end),
-                                   [&](std::string_view, std::string_view value) {
-                                     absl::StatusOr<BlockId> id = keys::ParseFileBlockValue(value);
-                                     failed = id.status();
-                                     if (id.ok()) ids.push_back(*id);
-                                     return id.ok();
-                                   }));
-  DOLMEN_RETURN_IF_ERROR(failed);
-  return ids;
 }
 
 }  // namespace
@@ -126,7 +196,7 @@ absl::StatusOr<protocol::GetBlockLocationsReply> GetBlockLocations(const MetaRea
   const bool irregular = file.extensions.Find(kIrregularBlocksTag) != nullptr;
   const uint64_t first = irregular ? 0 : std::min(request.offset / file.block_bytes, file.block_count);
   const uint64_t beyond = irregular ? file.block_count : std::min((end - 1) / file.block_bytes + 1, file.block_count);
-  DOLMEN_ASSIGN_OR_RETURN(std::vector<BlockId> ids, BlockIds(view, file.id, first, beyond));
+  DOLMEN_ASSIGN_OR_RETURN(std::vector<BlockId> ids, FileBlockIds(view, file.id, first, beyond));
   uint64_t offset = first * file.block_bytes;
   for (BlockId id : ids) {
     if (offset >= end) break;

@@ -59,6 +59,8 @@ class RedundancyPlanner {
 
   // A block was committed; it is judged when it had time to settle.
   void Committed(BlockId block, MonotonicTime now);
+  // A block is to have another number of replicas: it is judged soon.
+  void WantedChanged(BlockId block) { JudgeLater(block); }
   // A block's record was removed.
   void Freed(BlockId block);
   // A storage has a replica of a block that does not exist. False: no room to note it.

@@ -129,23 +129,32 @@ absl::StatusOr<std::vector<StoredReplica>> ReplicaMap::OfBlock(BlockId block) {
   return InRange(block, block, SIZE_MAX);
 }
 
-absl::StatusOr<std::vector<StoredReplica>> ReplicaMap::InRange(BlockId first, BlockId last, size_t limit) {
-  if (first != last) DOLMEN_RETURN_IF_ERROR(Flush());
+namespace {
+
+absl::StatusOr<std::vector<StoredReplica>> ScanReplicas(const ReplicaStore& store, BlockId first, BlockId last,
+                                                        size_t limit) {
   std::vector<StoredReplica> found;
   absl::Status parsed;
-  DOLMEN_RETURN_IF_ERROR(store_->Scan(ReplicaFamily::kByBlock, replica_keys::ByBlockStart(first), EndAfter({}, last),
-                                      [&](std::string_view key, std::string_view value) {
-                                        if (found.size() >= limit) return false;
-                                        absl::StatusOr<StoredReplica> replica = ParseByBlock(key, value);
-                                        if (!replica.ok()) {
-                                          parsed = replica.status();
-                                          return false;
-                                        }
-                                        found.push_back(*replica);
-                                        return true;
-                                      }));
+  DOLMEN_RETURN_IF_ERROR(store.Scan(ReplicaFamily::kByBlock, replica_keys::ByBlockStart(first), EndAfter({}, last),
+                                    [&](std::string_view key, std::string_view value) {
+                                      if (found.size() >= limit) return false;
+                                      absl::StatusOr<StoredReplica> replica = ParseByBlock(key, value);
+                                      if (!replica.ok()) {
+                                        parsed = replica.status();
+                                        return false;
+                                      }
+                                      found.push_back(*replica);
+                                      return true;
+                                    }));
   DOLMEN_RETURN_IF_ERROR(parsed);
   return found;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<StoredReplica>> ReplicaMap::InRange(BlockId first, BlockId last, size_t limit) {
+  if (first != last) DOLMEN_RETURN_IF_ERROR(Flush());
+  return ScanReplicas(*store_, first, last, limit);
 }
 
 absl::StatusOr<std::vector<BlockId>> ReplicaMap::OfStorage(uint32_t storage, BlockId first, BlockId last,
@@ -183,6 +192,10 @@ absl::Status ReplicaMap::Flush() {
   writes_.clear();
   dirty_.clear();
   return store_->Write(writes);
+}
+
+absl::StatusOr<std::vector<StoredReplica>> ReplicasOf(const ReplicaStore& store, BlockId block) {
+  return ScanReplicas(store, block, block, SIZE_MAX);
 }
 
 std::vector<protocol::ReplicaLocation> LocateReplicas(const ReplicaStore& store, const ClusterView& cluster,

@@ -81,6 +81,10 @@ class ReplicaMap {
   std::set<BlockId> dirty_;  // blocks with a change in writes_
 };
 
+// All records of a block, by storage number. For any thread: sees what was flushed. Errors: those of the store,
+// kDamaged.
+absl::StatusOr<std::vector<StoredReplica>> ReplicasOf(const ReplicaStore& store, BlockId block);
+
 // Where a block can be read, best first. Thread-safe.
 //   1. by content: finalized exactly as `block` says; else being written, or finalized longer than `block` (its last
 //      length is not known yet); else, when nothing better exists, corrupt or too short. Another stamp: never.

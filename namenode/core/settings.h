@@ -15,7 +15,9 @@ struct CoreSettings {
   uint64_t max_directory_items = 1'048'576;
   uint64_t min_block_bytes = 1 << 20;
   uint64_t max_block_bytes = uint64_t{2} << 30;
-  uint64_t max_blocks_per_file = 1'000'000;  // HDFS: 10,000
+  uint64_t max_blocks_per_file = 1'000'000;     // HDFS: 10,000
+  uint64_t max_concat_blocks = 10'000;          // moved by one call; HDFS has no limit
+  uint32_t replication_blocks_per_step = 1000;  // that one commit gives another number of replicas
   uint32_t min_replication = 1;
   uint32_t max_replication = 512;
   uint32_t default_replication = 3;

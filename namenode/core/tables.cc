@@ -156,6 +156,21 @@ absl::StatusOr<std::optional<FileBlock>> GetBlockFromEnd(const MetaReader& reade
   return std::optional<FileBlock>(std::move(block));
 }
 
+absl::StatusOr<std::vector<BlockId>> FileBlockIds(const MetaReader& reader, InodeId file, uint64_t first,
+                                                  uint64_t end) {
+  std::vector<BlockId> ids;
+  absl::Status failed;
+  DOLMEN_RETURN_IF_ERROR(reader.Scan(Family::kFileBlocks, keys::FileBlock(file, first), keys::FileBlock(file, end),
+                                     [&](std::string_view, std::string_view value) {
+                                       absl::StatusOr<BlockId> id = keys::ParseFileBlockValue(value);
+                                       failed = id.status();
+                                       if (id.ok()) ids.push_back(*id);
+                                       return id.ok();
+                                     }));
+  DOLMEN_RETURN_IF_ERROR(failed);
+  return ids;
+}
+
 FileBlock AppendBlock(OperationContext& context, InodeRecord* file) {
   Counters& counters = *context.counters;
   FileBlock block{.id = counters.next_block,
@@ -198,6 +213,92 @@ absl::Status FreeLastBlock(OperationContext& context, InodeRecord* file) {
     file->length -= block.record.length;
   }
   context.effects->push_back(BlockFreed{.block = block.AsBlock()});
+  return absl::OkStatus();
+}
+
+namespace {
+
+// The blocks number `first` to before `end`, all of which there must be.
+absl::StatusOr<std::vector<FileBlock>> GetFileBlocks(const MetaReader& reader, const InodeRecord& file, uint64_t first,
+                                                     uint64_t end) {
+  DOLMEN_ASSIGN_OR_RETURN(std::vector<BlockId> ids, FileBlockIds(reader, file.id, first, end));
+  if (ids.size() != end - first) {
+    return MakeError(ErrorReason::kDamaged,
+                     absl::StrCat(file.id.ToString(), " has ", ids.size(), " blocks from ", first, " to before ", end));
+  }
+  std::vector<FileBlock> blocks;
+  blocks.reserve(ids.size());
+  for (BlockId id : ids) {
+    DOLMEN_ASSIGN_OR_RETURN(std::optional<BlockRecord> record, GetBlock(reader, id));
+    if (!record.has_value()) {
+      return MakeError(ErrorReason::kDamaged,
+                       absl::StrCat("no record of ", id.ToString(), ", a block of ", file.id.ToString()));
+    }
+    blocks.push_back({id, *std::move(record)});
+  }
+  return blocks;
+}
+
+// The record is changed, not written.
+void SetReplicas(OperationContext& context, FileBlock* block, uint32_t replicas) {
+  if (block->record.replicas_wanted == replicas) return;
+  block->record.replicas_wanted = replicas;
+  // In place: moving the variant makes g++ 12 warn of other alternatives' members.
+  if (block->record.state == BlockState::kCommitted) context.effects->emplace_back(BlockReplicasChanged{block->id});
+}
+
+}  // namespace
+
+absl::Status MoveBlocks(OperationContext& context, const InodeRecord& from, InodeRecord* to) {
+  DOLMEN_ASSIGN_OR_RETURN(std::vector<FileBlock> blocks, GetFileBlocks(*context.batch, from, 0, from.block_count));
+  for (FileBlock& block : blocks) {
+    Overwrite(context, Family::kFileBlocks, keys::FileBlock(from.id, block.record.index), std::nullopt);
+    block.record.inode = to->id;
+    block.record.index = to->block_count++;
+    SetReplicas(context, &block, to->redundancy.replicas);
+    PutBlock(context, &block);
+    Overwrite(context, Family::kFileBlocks, keys::FileBlock(to->id, block.record.index),
+              keys::FileBlockValue(block.id));
+    to->length += block.record.length;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetReplicasOfBlocks(OperationContext& context, const InodeRecord& file, uint64_t first, uint64_t end) {
+  DOLMEN_ASSIGN_OR_RETURN(std::vector<FileBlock> blocks, GetFileBlocks(*context.batch, file, first, end));
+  for (FileBlock& block : blocks) {
+    if (block.record.replicas_wanted == file.redundancy.replicas) continue;
+    SetReplicas(context, &block, file.redundancy.replicas);
+    PutBlock(context, &block);
+  }
+  return absl::OkStatus();
+}
+
+// ---- changes of replication under way -----------------------------------------------------------------------------
+
+absl::StatusOr<std::optional<ReplicationChange>> FirstReplicationChange(const MetaReader& reader) {
+  std::optional<ReplicationChange> first;
+  absl::Status failed;
+  DOLMEN_RETURN_IF_ERROR(reader.Scan(Family::kMeta, keys::kReplicationStart, keys::kReplicationEnd,
+                                     [&](std::string_view key, std::string_view value) {
+                                       absl::StatusOr<InodeId> inode = keys::ParseReplication(key);
+                                       absl::StatusOr<uint64_t> next = keys::ParseReplicationValue(value);
+                                       failed = inode.ok() ? next.status() : inode.status();
+                                       if (failed.ok()) first = ReplicationChange{*inode, *next};
+                                       return false;
+                                     }));
+  DOLMEN_RETURN_IF_ERROR(failed);
+  return first;
+}
+
+void PutReplicationChange(OperationContext& context, const ReplicationChange& change) {
+  Overwrite(context, Family::kMeta, keys::Replication(change.inode), keys::ReplicationValue(change.next_index));
+}
+
+absl::Status RemoveReplicationChange(OperationContext& context, InodeId inode) {
+  std::string key = keys::Replication(inode);
+  DOLMEN_ASSIGN_OR_RETURN(const std::optional<std::string> stored, context.batch->Get(Family::kMeta, key));
+  if (stored.has_value()) Overwrite(context, Family::kMeta, std::move(key), std::nullopt);
   return absl::OkStatus();
 }
 

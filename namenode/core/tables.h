@@ -77,6 +77,9 @@ absl::StatusOr<FileBlock> GetFileBlock(const MetaReader& reader, InodeId inode, 
 absl::StatusOr<std::optional<FileBlock>> GetBlockFromEnd(const MetaReader& reader, const InodeRecord& file,
                                                          uint64_t from_end);
 
+// Ids of the blocks number `first` to before `end`, in order; fewer when the file ends before.
+absl::StatusOr<std::vector<BlockId>> FileBlockIds(const MetaReader& reader, InodeId file, uint64_t first, uint64_t end);
+
 // Allocates id and stamp and appends a block under construction. `file` is changed, not written.
 FileBlock AppendBlock(OperationContext& context, InodeRecord* file);
 // Fixes the length of a block under construction. `file` is changed, not written; totals are the caller's.
@@ -84,6 +87,24 @@ void CommitBlock(OperationContext& context, InodeRecord* file, FileBlock* block,
 // The one function that frees blocks: removes the file's last block. `file` is changed, not written; totals are the
 // caller's. kDamaged when it has none.
 absl::Status FreeLastBlock(OperationContext& context, InodeRecord* file);
+// Moves all blocks of the closed file `from`, which is going away, to the end of the closed file `to`, which gives them
+// its number of replicas. `to` is changed, not written; `from` is left as it was, and so are totals.
+absl::Status MoveBlocks(OperationContext& context, const InodeRecord& from, InodeRecord* to);
+// Gives the file's blocks number `first` to before `end` the number of replicas its record says.
+absl::Status SetReplicasOfBlocks(OperationContext& context, const InodeRecord& file, uint64_t first, uint64_t end);
+
+// ---- changes of replication under way -----------------------------------------------------------------------------
+
+// A file with more blocks than one operation may change: its record has the new number of replicas, its blocks from
+// `next_index` on may still have the number before. The namenode goes on by itself (ops::ContinueSetReplication).
+struct ReplicationChange {
+  InodeId inode;
+  uint64_t next_index = 0;
+};
+absl::StatusOr<std::optional<ReplicationChange>> FirstReplicationChange(const MetaReader& reader);
+void PutReplicationChange(OperationContext& context, const ReplicationChange& change);
+// Nothing is written when there is none.
+absl::Status RemoveReplicationChange(OperationContext& context, InodeId inode);
 
 // ---- open files ---------------------------------------------------------------------------------------------------
 

@@ -67,8 +67,12 @@ std::string ProcessUser() {
   return "uid" + std::to_string(geteuid());
 }
 
-CallerResolver::CallerResolver(const Clock* clock, std::string superuser, std::string supergroup)
-    : clock_(clock), superuser_(std::move(superuser)), supergroup_(std::move(supergroup)) {}
+CallerResolver::CallerResolver(const Clock* clock, std::string superuser, std::string supergroup,
+                               std::unique_ptr<GroupMappingFile> mapping)
+    : clock_(clock),
+      superuser_(std::move(superuser)),
+      supergroup_(std::move(supergroup)),
+      mapping_(std::move(mapping)) {}
 
 Caller CallerResolver::MakeCaller(const std::string& user, const std::string& host,
                                   std::vector<std::string> groups) const {
@@ -77,6 +81,7 @@ Caller CallerResolver::MakeCaller(const std::string& user, const std::string& ho
 }
 
 std::optional<Caller> CallerResolver::Known(const std::string& user, const std::string& host) {
+  if (mapping_ != nullptr && mapping_->IsDue()) return std::nullopt;
   const MonotonicTime now = clock_->Now();
   MutexLock lock(&mutex_);
   const auto found = cache_.find(user);
@@ -85,6 +90,11 @@ std::optional<Caller> CallerResolver::Known(const std::string& user, const std::
 }
 
 absl::StatusOr<Caller> CallerResolver::Resolve(const std::string& user, const std::string& host) {
+  if (mapping_ != nullptr && mapping_->Refresh()) {
+    MutexLock lock(&mutex_);
+    cache_.clear();
+    ++mapping_version_;
+  }
   if (std::optional<Caller> known = Known(user, host); known.has_value()) return *std::move(known);
   if (user.empty() || user.size() > kMaxUserBytes ||
       user.find_first_of(std::string_view("\0/\n:", 4)) != std::string::npos) {
@@ -92,9 +102,15 @@ absl::StatusOr<Caller> CallerResolver::Resolve(const std::string& user, const st
                      absl::StrCat("the request names no valid user ('", Printable(user.substr(0, kMaxUserBytes)),
                                   "'): set DOLMEN_USER or run as a named user"));
   }
-  std::vector<std::string> groups = GroupsFromOs(user);
+  uint64_t version = 0;
   {
     MutexLock lock(&mutex_);
+    version = mapping_version_;
+  }
+  std::optional<std::vector<std::string>> mapped = mapping_ != nullptr ? mapping_->GroupsOf(user) : std::nullopt;
+  std::vector<std::string> groups = mapped.has_value() ? *std::move(mapped) : GroupsFromOs(user);
+  MutexLock lock(&mutex_);
+  if (version == mapping_version_) {
     if (cache_.size() >= kMaxCached) cache_.clear();
     cache_[user] = {groups, clock_->Now() + kCacheFor};
   }

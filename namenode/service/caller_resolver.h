@@ -1,8 +1,9 @@
 // Who a call comes from, as the server establishes it: the user name is claimed ("simple" security), groups and the
-// superuser role come from this machine, never from the client.
+// superuser role come from this machine or a file on it, never from the client.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "common/clock.h"
 #include "common/mutex.h"
 #include "namenode/core/operation.h"
+#include "namenode/service/group_mapping.h"
 
 namespace dolmen::namenode {
 
@@ -18,12 +20,14 @@ namespace dolmen::namenode {
 class CallerResolver {
  public:
   // `superuser`: who formatted the namespace; members of `supergroup` are superusers too.
-  CallerResolver(const Clock* clock, std::string superuser, std::string supergroup);
+  // `mapping`: says more of some users than the OS does; may be none.
+  CallerResolver(const Clock* clock, std::string superuser, std::string supergroup,
+                 std::unique_ptr<GroupMappingFile> mapping = nullptr);
 
   // May take long: it asks the OS, which may ask a directory service. Errors: kAccessControl for an empty or malformed
   // user name.
   absl::StatusOr<Caller> Resolve(const std::string& user, const std::string& host);
-  // The same from the cache, without waiting; nothing when the OS would have to be asked.
+  // The same from the cache, without waiting; nothing when the OS would have to be asked or the file to be read.
   std::optional<Caller> Known(const std::string& user, const std::string& host);
 
   static constexpr std::chrono::minutes kCacheFor{5};
@@ -39,7 +43,9 @@ class CallerResolver {
   const Clock* const clock_;
   const std::string superuser_;
   const std::string supergroup_;
+  const std::unique_ptr<GroupMappingFile> mapping_;
   Mutex mutex_;
+  uint64_t mapping_version_ ABSL_GUARDED_BY(mutex_) = 0;  // what was found out under an older one is not kept
   std::map<std::string, Cached> cache_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "common/rpc/convert_client.h"
+#include "namenode/core/check_files.h"
 #include "namenode/core/queries.h"
 
 namespace dolmen::namenode {
@@ -23,28 +24,43 @@ WireReply ToWire(const Reply& reply, CommitNumber commit) {
 }  // namespace
 
 ClientService::ClientService(CoreThread* core, const ReplicaStore* replicas, CallerResolver* callers,
-                             WorkerPool* queries, const Clock* clock, const NamenodeCore& description)
+                             HomeDirectories* homes, WorkerPool* queries, const Clock* clock,
+                             const NamenodeCore& description)
     : core_(core),
       replicas_(replicas),
       callers_(callers),
+      homes_(homes),
       queries_(queries),
       clock_(clock),
       settings_(description.settings()),
       token_key_(description.token_key()),
-      defaults_(description.GetServerDefaults()) {}
+      defaults_(description.GetServerDefaults()),
+      block_pool_(description.info().block_pool) {}
 
 // Runs `next(caller)`: at once when the groups of the user are known, otherwise on the query threads, because asking
 // the OS for them may take long.
 template <typename WireReply, typename Next>
 void ClientService::AsCaller(const std::string& user, const std::string& peer_host,
                              const rpc::UnaryDone<WireReply>& done, Next next) {
-  if (std::optional<Caller> known = callers_->Known(user, peer_host); known.has_value()) return next(*std::move(known));
+  if (std::optional<Caller> known = callers_->Known(user, peer_host); known.has_value() && HasHome(user))
+    return next(*std::move(known));
   const bool posted = queries_->Post([this, user, peer_host, done, next = std::move(next)]() mutable {
     absl::StatusOr<Caller> caller = callers_->Resolve(user, peer_host);
     if (!caller.ok()) return done(caller.status());
-    next(*std::move(caller));
+    OnQueryThread(*caller, done, std::move(next));
   });
   if (!posted) done(Busy());
+}
+
+// Already on a query thread, runs `next(caller)` on one, after the user's home was made if need be.
+template <typename WireReply, typename Next>
+void ClientService::OnQueryThread(const Caller& caller, const rpc::UnaryDone<WireReply>& done, Next next) {
+  if (HasHome(caller.user)) return next(caller);
+  homes_->Make(caller.user, caller.host, [this, caller, done, next = std::move(next)]() mutable {
+    const bool posted =
+        queries_->Post([caller = std::move(caller), next = std::move(next)]() mutable { next(std::move(caller)); });
+    if (!posted) done(Busy());
+  });
 }
 
 // A change of the namespace: decided by the core thread, answered after its commit.
@@ -82,12 +98,21 @@ void ClientService::Query(const WireRequest& request, const std::string& peer_ho
       queries_->Post([this, user = std::move(header->user), peer_host, query = *std::move(query), done, run] {
         absl::StatusOr<Caller> caller = callers_->Resolve(user, peer_host);
         if (!caller.ok()) return done(caller.status());
-        const PublishedState state = core_->published();
-        auto reply = run(state, *caller, query);
-        if (!reply.ok()) return done(reply.status());
-        done(ToWire<WireReply>(*reply, state.meta->commit_number()));
+        if (HasHome(user)) return AnswerQuery<WireReply>(*caller, query, done, run);
+        OnQueryThread(*caller, done, [this, query, done, run](const Caller& known) {
+          AnswerQuery<WireReply>(known, query, done, run);
+        });
       });
   if (!posted) done(Busy());
+}
+
+template <typename WireReply, typename Request, typename Run>
+void ClientService::AnswerQuery(const Caller& caller, const Request& query, const rpc::UnaryDone<WireReply>& done,
+                                Run run) {
+  const PublishedState state = core_->published();
+  auto reply = run(state, caller, query);
+  if (!reply.ok()) return done(reply.status());
+  done(ToWire<WireReply>(*reply, state.meta->commit_number()));
 }
 
 // Soft state, which only the core thread touches. `run`: (core, caller, request, now) -> StatusOr<Reply>.
@@ -150,13 +175,29 @@ void ClientService::AddTo(rpc::UnaryServer* server, rpc::UnaryQueue* queue, rpc:
       AddLocations(*state.meta, *replicas_, *state.cluster, token_key_, caller, clock_->WallNow(), &*reply);
     return reply;
   };
+  const auto check = [this](const PublishedState& state, const Caller& caller, const auto& request) {
+    return CheckFiles(*state.meta, {*replicas_, *state.cluster, block_pool_}, settings_, caller, request);
+  };
   const auto defaults = [this](const PublishedState&, const Caller&, const auto&) {
     return absl::StatusOr<protocol::GetServerDefaultsReply>(defaults_);
   };
+  const auto content_summary = [this](const PublishedState& state, const Caller& caller, const auto& request) {
+    return GetContentSummary(*state.meta, settings_, caller, request);
+  };
+  const auto is_closed = [this](const PublishedState& state, const Caller& caller, const auto& request) {
+    return IsFileClosed(*state.meta, settings_, caller, request);
+  };
+  const auto open_files = [this](const PublishedState& state, const Caller& caller, const auto& request) {
+    return ListOpenFiles(*state.meta, settings_, caller, request);
+  };
+  DOLMEN_ADD_METHOD(queue, GetContentSummary, Query, content_summary)
+  DOLMEN_ADD_METHOD(queue, IsFileClosed, Query, is_closed)
+  DOLMEN_ADD_METHOD(queue, ListOpenFiles, Query, open_files)
   DOLMEN_ADD_METHOD(queue, GetFileInfo, Query, file_info)
   DOLMEN_ADD_METHOD(queue, GetListing, Query, listing)
   DOLMEN_ADD_METHOD(queue, GetBlockLocations, Query, locations)
   DOLMEN_ADD_METHOD(queue, GetServerDefaults, Query, defaults)
+  DOLMEN_ADD_METHOD(queue, CheckFiles, Query, check)
 
   const auto fs_stats = [](NamenodeCore& core, const Caller&, const auto&, MonotonicTime now) {
     return core.GetFsStats(now);

@@ -68,6 +68,17 @@ absl::StatusOr<std::unique_ptr<FileLock>> LockDirectory(FileSystem& fs, const st
   return lock;
 }
 
+// Locks a directory that holds a database; creates nothing in another.
+absl::StatusOr<std::unique_ptr<FileLock>> LockFormatted(FileSystem& fs, const std::string& directory,
+                                                        const std::string& meta) {
+  DOLMEN_ASSIGN_OR_RETURN(const bool exists, fs.Exists(directory));
+  if (!exists) return NotFormatted(directory, "does not exist");
+  DOLMEN_ASSIGN_OR_RETURN(const Content content, Inspect(fs, meta));
+  if (content == Content::kNothing) return NotFormatted(directory, "holds no namespace");
+  if (content == Content::kRemains) return Remains(meta);
+  return LockDirectory(fs, directory);
+}
+
 // Refuses to format over a namespace that was not named, or over something that is not ours.
 absl::Status CheckMayFormat(FileSystem& fs, const std::string& directory, const std::string& meta, Content content,
                             const MetadataDirectory::FormatRequest& request, const RocksDbMetaStore::Options& options) {
@@ -129,18 +140,30 @@ absl::StatusOr<NamespaceInfo> MetadataDirectory::Format(FileSystem& fs, const st
   return info;
 }
 
+absl::StatusOr<MetadataDirectory::Checked> MetadataDirectory::Check(FileSystem& fs, const std::string& directory,
+                                                                    const Options& options,
+                                                                    absl::FunctionRef<void(std::string_view)> found) {
+  const std::string meta = JoinPath(directory, kMetaName);
+  DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockFormatted(fs, directory, meta));
+  Checked checked;
+  DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<RocksDbMetaStore> store,
+                          RocksDbMetaStore::OpenReadOnly(fs, meta, options.store, &checked.logs));
+  const std::shared_ptr<const MetaView> view = store->View();
+  absl::StatusOr<NamespaceInfo> info = ReadNamespace(*view);
+  if (ReasonOf(info.status()) == ErrorReason::kFileNotFound) return NotFormatted(directory, "holds no namespace");
+  DOLMEN_RETURN_IF_ERROR(info.status(), directory);
+  checked.info = *std::move(info);
+  checked.last_commit = view->commit_number();
+  DOLMEN_ASSIGN_OR_RETURN(checked.report, CheckNamespace(*view, found), "checking " + meta);
+  return checked;
+}
+
 absl::StatusOr<std::unique_ptr<MetadataDirectory>> MetadataDirectory::Open(FileSystem& fs, const std::string& directory,
                                                                            WallTime now, uint64_t seed,
                                                                            Options options) {
   const std::string meta = JoinPath(directory, kMetaName);
-  DOLMEN_ASSIGN_OR_RETURN(const bool exists, fs.Exists(directory));
-  if (!exists) return NotFormatted(directory, "does not exist");
-  DOLMEN_ASSIGN_OR_RETURN(const Content content, Inspect(fs, meta));
-  if (content == Content::kNothing) return NotFormatted(directory, "holds no namespace");
-  if (content == Content::kRemains) return Remains(meta);
-
   std::unique_ptr<MetadataDirectory> opened(new MetadataDirectory());
-  DOLMEN_ASSIGN_OR_RETURN(opened->lock_, LockDirectory(fs, directory));
+  DOLMEN_ASSIGN_OR_RETURN(opened->lock_, LockFormatted(fs, directory, meta));
   rocksdb::Env* const env = options.store.env;
   DOLMEN_ASSIGN_OR_RETURN(opened->store_, RocksDbMetaStore::Open(fs, meta, std::move(options.store)));
   absl::StatusOr<Start> start = PlanStart(*opened->store_->View(), now);

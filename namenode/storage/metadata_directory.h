@@ -14,14 +14,18 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/clock.h"
 #include "common/file_system.h"
 #include "namenode/core/bootstrap.h"
+#include "namenode/core/consistency.h"
 #include "namenode/core/meta_store.h"
 #include "namenode/core/records.h"
+#include "namenode/storage/log_scanner.h"
 #include "namenode/storage/rocksdb_meta_store.h"
 #include "namenode/storage/rocksdb_replica_store.h"
 
@@ -54,6 +58,17 @@ class MetadataDirectory {
   // newer program wrote it; kDamaged naming the file. Creates nothing in a directory that was never formatted.
   static absl::StatusOr<std::unique_ptr<MetadataDirectory>> Open(FileSystem& fs, const std::string& directory,
                                                                  WallTime now, uint64_t seed, Options options);
+
+  struct Checked {
+    NamespaceInfo info;
+    LogScan logs;
+    CommitNumber last_commit;
+    ConsistencyReport report;
+  };
+  // Holds the lock, looks at the logs and at every record, and changes nothing but the lock's file. `found` gets each
+  // violation as one line. Errors as Open: then the check has no result. Memory is bounded by the options' sizes.
+  static absl::StatusOr<Checked> Check(FileSystem& fs, const std::string& directory, const Options& options,
+                                       absl::FunctionRef<void(std::string_view line)> found);
 
   const NamespaceInfo& info() const { return info_; }
   // As stored by this start's epoch commit.

@@ -7,7 +7,6 @@
 #include "common/error.h"
 #include "common/fault_point.h"
 #include "namenode/core/key_codec.h"
-#include "namenode/storage/log_scanner.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/transaction_log.h"
 #include "rocksdb/write_batch.h"
@@ -85,17 +84,41 @@ absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> RocksDbMetaStore::Create(const
   return store;
 }
 
-absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> RocksDbMetaStore::Open(FileSystem& fs, const std::string& path,
-                                                                         Options options) {
+// Before RocksDB reads anything.
+absl::StatusOr<LogScan> RocksDbMetaStore::LookAtLogs(FileSystem& fs, const std::string& path) {
   DOLMEN_ASSIGN_OR_RETURN(const bool has_current, fs.Exists(JoinPath(path, "CURRENT")));
   if (!has_current) return Damaged("file " + JoinPath(path, "CURRENT") + " is missing");
-  DOLMEN_ASSIGN_OR_RETURN(const LogScan scan, ScanLogs(fs, path));
+  DOLMEN_ASSIGN_OR_RETURN(LogScan scan, ScanLogs(fs, path));
   DOLMEN_RETURN_IF_ERROR(CheckLiveLog(fs, path, scan));
-  DOLMEN_RETURN_IF_ERROR(CutTornTails(fs, scan));
+  return scan;
+}
 
+absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> RocksDbMetaStore::Open(FileSystem& fs, const std::string& path,
+                                                                         Options options) {
+  DOLMEN_ASSIGN_OR_RETURN(const LogScan scan, LookAtLogs(fs, path));
+  DOLMEN_RETURN_IF_ERROR(CutTornTails(fs, scan));
   DOLMEN_ASSIGN_OR_RETURN(std::shared_ptr<RocksDbDatabase> database,
                           RocksDbDatabase::Open(path, FamilyNames(), options.sizes,
                                                 RocksDbDatabase::Durability::kSynced, /*create=*/false, options.env));
+  return Opened(path, std::move(options), std::move(database), scan);
+}
+
+absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> RocksDbMetaStore::OpenReadOnly(FileSystem& fs,
+                                                                                 const std::string& path,
+                                                                                 Options options, LogScan* scan) {
+  DOLMEN_ASSIGN_OR_RETURN(const LogScan scanned, LookAtLogs(fs, path));
+  if (scan != nullptr) *scan = scanned;
+  DOLMEN_ASSIGN_OR_RETURN(std::shared_ptr<RocksDbDatabase> database,
+                          RocksDbDatabase::OpenReadOnly(path, FamilyNames(), options.sizes, options.env));
+  DOLMEN_ASSIGN_OR_RETURN(std::unique_ptr<RocksDbMetaStore> store,
+                          Opened(path, std::move(options), std::move(database), scanned));
+  store->failed_ = MakeError(ErrorReason::kIllegalArgument, absl::StrCat(path, " was opened to be read only"));
+  return store;
+}
+
+absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> RocksDbMetaStore::Opened(const std::string& path, Options options,
+                                                                           std::shared_ptr<RocksDbDatabase> database,
+                                                                           const LogScan& scan) {
   std::unique_ptr<RocksDbMetaStore> store(new RocksDbMetaStore(path, std::move(options), std::move(database)));
   DOLMEN_RETURN_IF_ERROR(store->Begin());
   if (store->last_.number < scan.last_commit) {

@@ -24,6 +24,7 @@
 #include "common/mutex.h"
 #include "namenode/core/commit_header.h"
 #include "namenode/core/meta_store.h"
+#include "namenode/storage/log_scanner.h"
 #include "namenode/storage/rocksdb_support.h"
 
 namespace dolmen::namenode {
@@ -51,12 +52,22 @@ class RocksDbMetaStore final : public MetaStore {
   static absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> Open(FileSystem& fs, const std::string& path,
                                                                 Options options);
 
+  // The same without changing anything on disk: torn tails stay and are ignored. Commit refuses. `scan`, if given, gets
+  // what the logs hold. Errors as Open.
+  static absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> OpenReadOnly(FileSystem& fs, const std::string& path,
+                                                                        Options options, LogScan* scan = nullptr);
+
   absl::Status Commit(const CommitBatch& batch) override;
   std::shared_ptr<const MetaView> View() const override;
   absl::StatusOr<uint64_t> FreeBytes() const override;
 
  private:
   RocksDbMetaStore(std::string path, Options options, std::shared_ptr<RocksDbDatabase> database);
+
+  static absl::StatusOr<LogScan> LookAtLogs(FileSystem& fs, const std::string& path);
+  static absl::StatusOr<std::unique_ptr<RocksDbMetaStore>> Opened(const std::string& path, Options options,
+                                                                  std::shared_ptr<RocksDbDatabase> database,
+                                                                  const LogScan& scan);
 
   absl::Status WriteSynced(const CommitBatch& batch, const CommitHeader& header);
   void PublishLocked(CommitNumber number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -204,23 +204,41 @@ absl::StatusOr<std::shared_ptr<RocksDbDatabase>> RocksDbDatabase::Open(const std
                                                                        const std::vector<std::string>& families,
                                                                        const RocksDbSizes& sizes, Durability durability,
                                                                        bool create, rocksdb::Env* env) {
+  return OpenAs(create ? Mode::kCreate : Mode::kWrite, path, families, sizes, durability, env);
+}
+
+absl::StatusOr<std::shared_ptr<RocksDbDatabase>> RocksDbDatabase::OpenReadOnly(const std::string& path,
+                                                                               const std::vector<std::string>& families,
+                                                                               const RocksDbSizes& sizes,
+                                                                               rocksdb::Env* env) {
+  return OpenAs(Mode::kRead, path, families, sizes, Durability::kSynced, env);
+}
+
+absl::StatusOr<std::shared_ptr<RocksDbDatabase>> RocksDbDatabase::OpenAs(Mode mode, const std::string& path,
+                                                                         const std::vector<std::string>& families,
+                                                                         const RocksDbSizes& sizes,
+                                                                         Durability durability, rocksdb::Env* env) {
   std::shared_ptr<RocksDbDatabase> database(new RocksDbDatabase());
   database->env_ = std::make_unique<OrderedEnv>(env == nullptr ? rocksdb::Env::Default() : env, durability);
-  const rocksdb::DBOptions options = DatabaseOptions(sizes, durability, create, database->env_.get());
+  rocksdb::DBOptions options = DatabaseOptions(sizes, durability, mode == Mode::kCreate, database->env_.get());
+  // A torn tail that was not cut is where the log ends.
+  if (mode == Mode::kRead) options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(sizes.block_cache_bytes);
   const rocksdb::ColumnFamilyOptions family_options = FamilyOptions(sizes, cache);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   // In the order of their numbers, as the stored options list them.
   descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, family_options);
   for (const std::string& name : families) descriptors.emplace_back(name, family_options);
-  if (create) {
+  if (mode == Mode::kCreate) {
     DOLMEN_RETURN_IF_ERROR(FromRocksDb(options.env->CreateDirIfMissing(path), "creating " + path));
   } else {
     DOLMEN_RETURN_IF_ERROR(CheckFamilies(path, families, options));
     DOLMEN_RETURN_IF_ERROR(CheckStoredOptions(path, options, descriptors));
   }
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(options, path, descriptors, &database->handles_, &db);
+  const rocksdb::Status opened =
+      mode == Mode::kRead ? rocksdb::DB::OpenForReadOnly(options, path, descriptors, &database->handles_, &db)
+                          : rocksdb::DB::Open(options, path, descriptors, &database->handles_, &db);
   database->db_.reset(db);
   DOLMEN_RETURN_IF_ERROR(FromRocksDb(opened, "opening " + path));
   return database;

@@ -46,6 +46,10 @@ class RocksDbDatabase {
                                                                const std::vector<std::string>& families,
                                                                const RocksDbSizes& sizes, Durability durability,
                                                                bool create, rocksdb::Env* env);
+  // Changes nothing on disk. Logs are read into memory up to their first bad record; the caller has scanned them.
+  static absl::StatusOr<std::shared_ptr<RocksDbDatabase>> OpenReadOnly(const std::string& path,
+                                                                       const std::vector<std::string>& families,
+                                                                       const RocksDbSizes& sizes, rocksdb::Env* env);
   ~RocksDbDatabase();
 
   rocksdb::DB* db() const { return db_.get(); }
@@ -58,6 +62,12 @@ class RocksDbDatabase {
 
  private:
   RocksDbDatabase() = default;
+
+  enum class Mode { kCreate, kWrite, kRead };
+  static absl::StatusOr<std::shared_ptr<RocksDbDatabase>> OpenAs(Mode mode, const std::string& path,
+                                                                 const std::vector<std::string>& families,
+                                                                 const RocksDbSizes& sizes, Durability durability,
+                                                                 rocksdb::Env* env);
 
   std::unique_ptr<rocksdb::Env> env_;  // outlives db_
   std::unique_ptr<rocksdb::DB> db_;

@@ -93,6 +93,21 @@ TEST(ClientUnreachableTest, ANamenodeThatAcceptsAndNeverAnswersMeetsTheDeadline)
   }
 }
 
+TEST(ClientUnreachableTest, ADatanodeThatIsAskedAndDoesNotAnswerIsNamed) {
+  const Port refused(/*listening=*/false);
+  const Port silent(/*listening=*/true);
+  const auto client = Connect(refused.Address(), {.connect_timeout = milliseconds(700)});
+  const absl::Status none = client->GetDatanodeLocalInfo(refused.Address()).status();
+  EXPECT_EQ(ReasonOf(none), ErrorReason::kUnreachable);
+  EXPECT_EQ(MessageOf(none), refused.Address() + ": Connection refused");
+  const auto begin = std::chrono::steady_clock::now();
+  const absl::Status late = client->GetDatanodeLocalInfo(silent.Address()).status();
+  EXPECT_EQ(ReasonOf(late), ErrorReason::kUnreachable);
+  EXPECT_EQ(MessageOf(late), silent.Address() + ": no answer within 700 ms");
+  EXPECT_LT(Elapsed(begin), milliseconds(3000));
+  EXPECT_EQ(client->GetDatanodeLocalInfo("a b:1").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(ClientUnreachableTest, AClientThatNobodyUsesEndsAtOnce) {
   const Port port(/*listening=*/true);
   const auto begin = std::chrono::steady_clock::now();

@@ -1,6 +1,7 @@
 #include "common/fault_point.h"
 #include "common/faulty_file_system.h"
 #include "common/random.h"
+#include "common/version.h"
 #include "tests/cluster/datanode_fixture.h"
 
 namespace dolmen::datanode {
@@ -33,6 +34,17 @@ TEST_F(DatanodeServiceTest, BytesGoThroughThreeHopsAndComeBackFromEach) {
     EXPECT_EQ(namenode_->Reported(Uuid(i), block.id)->block.length, content.size());
     EXPECT_TRUE(Quiet(i));
   }
+}
+
+TEST_F(DatanodeServiceTest, WhoAsksIsToldHowLongItRunsAndOfWhatVersionItIs) {
+  Start(0);  // registered or not
+  grpc::ClientContext context;
+  v1::LocalInfoReply reply;
+  const grpc::Status status = Stub(0)->GetLocalInfo(&context, v1::LocalInfoRequest(), &reply);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_LT(reply.uptime_seconds(), 60u);
+  EXPECT_EQ(reply.software_version(), kVersion);
+  EXPECT_EQ(reply.config_version(), "datanode-1");
 }
 
 TEST_F(DatanodeServiceTest, FlushedBytesAreVisibleWhileTheBlockIsWritten) {

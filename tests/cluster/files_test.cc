@@ -7,40 +7,17 @@
 #include "common/error.h"
 #include "common/random.h"
 #include "tests/support/external_cluster.h"
+#include "tests/support/whole_file.h"
 
 namespace dolmen::testing {
 namespace {
 
 constexpr uint64_t kBlock = 64 << 10;
 
-CreateOptions SmallBlocks(uint32_t replication = 3) {
-  CreateOptions options;
-  options.block_bytes = kBlock;
-  options.replication = replication;
-  return options;
-}
+CreateOptions SmallBlocks() { return {.replication = 3, .block_bytes = kBlock}; }
 
-absl::Status WriteFile(FileSystemClient& client, const std::string& path, std::string_view content, size_t piece,
-                       const CreateOptions& options = SmallBlocks()) {
-  auto out = client.Create(path, options);
-  if (!out.ok()) return out.status();
-  for (size_t at = 0; at < content.size(); at += piece)
-    if (absl::Status written = (*out)->Write(content.substr(at, piece)); !written.ok()) return written;
-  return (*out)->Close();
-}
-
-absl::StatusOr<std::string> ReadWhole(FileSystemClient& client, const std::string& path) {
-  auto in = client.Open(path);
-  if (!in.ok()) return in.status();
-  std::string content((*in)->Length(), '\0');
-  size_t done = 0;
-  while (done < content.size()) {
-    auto got = (*in)->Read(std::span<char>(content.data() + done, content.size() - done));
-    if (!got.ok()) return got.status();
-    if (*got == 0) return absl::DataLossError("the file ended early");
-    done += *got;
-  }
-  return content;
+absl::Status WriteFile(FileSystemClient& client, const std::string& path, std::string_view content, size_t piece) {
+  return WriteWhole(client, path, content, piece, SmallBlocks());
 }
 
 class FilesTest : public ::testing::Test {
@@ -153,6 +130,20 @@ TEST_F(FilesTest, AReaderSurvivesADeadDatanodeAndTheLostReplicaIsRestored) {
       },
       std::chrono::seconds(60)));
   ExpectContent("/f", content);
+}
+
+TEST_F(FilesTest, ADatanodeOfTheReportAnswersForItself) {
+  Start(1);
+  auto report = client_->GetDatanodeReport();
+  ASSERT_TRUE(report.ok() && report->size() == 1);
+  auto info = client_->GetDatanodeLocalInfo(report->front().address);
+  ASSERT_TRUE(info.ok()) << info.status();
+  auto defaults = client_->GetServerDefaults();
+  ASSERT_TRUE(defaults.ok());
+  EXPECT_EQ(info->software_version, defaults->version);
+  EXPECT_LT(info->uptime_seconds, 60u);
+  cluster_->KillDatanode(0);
+  EXPECT_EQ(ReasonOf(client_->GetDatanodeLocalInfo(report->front().address).status()), ErrorReason::kUnreachable);
 }
 
 TEST_F(FilesTest, AWriterWhoseDatanodeDiesGetsAClearErrorAndNothingElseIsHurt) {

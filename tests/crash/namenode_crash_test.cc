@@ -1,13 +1,12 @@
-// kill -9 of the namenode under a load of create, mkdir, rename and delete (F-040, F-044). The expected state lives in
-// this process, outside of the victim: what was acknowledged must be there, what was refused must not, and a call that
-// was under way when the namenode died gets its one true answer from the restarted one (C-9).
+// kill -9 of the namenode under a load of create, mkdir, rename, delete, concat and setReplication (F-040, F-044). The
+// expected state lives in this process, outside of the victim: what was acknowledged must be there, what was refused
+// must not, and a call that was under way when the namenode died gets its one true answer from the restarted one (C-9).
 //
 //   crash.namenode_crash_test [--cycles=20] [--seed=N]
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <map>
-#include <set>
 #include <thread>
 
 #include "common/error.h"
@@ -16,6 +15,7 @@
 #include "common/random.h"
 #include "tests/support/arguments.h"
 #include "tests/support/external_cluster.h"
+#include "tests/support/whole_file.h"
 
 namespace dolmen::testing {
 namespace {
@@ -37,69 +37,147 @@ class Worker {
 
   // One random operation; an error here is a broken promise.
   absl::Status Step() {
-    const uint64_t choice = random_.Uniform(10);
-    if (choice < 4 || names_.empty()) return CreateFile();
-    if (choice < 5) return MakeDirectory();
-    if (choice < 8) return RenameOne();
-    return DeleteOne();
+    const uint64_t choice = random_.Uniform(25);
+    if (choice < 8 || names_.empty()) return CreateFile("");
+    if (choice < 10) return MakeDirectory();
+    if (choice < 16) return RenameOne();
+    if (choice < 20) return DeleteOne();
+    if (choice < 22) return CreateFile(random_.Bytes(random_.Between(1, 3 * kBlockBytes)));
+    if (choice < 24) return ConcatSome();
+    return SetReplicationOfOne();
   }
 
-  // The namenode's listing against the expected names.
+  // The namenode's listing, and the bytes that concat moved, against what is expected.
   absl::Status Verify() {
-    std::set<std::string> found;
+    std::map<std::string, FileStatus> found;
     absl::Status listed = client_->List(directory_, [&](const FileStatus& entry) {
-      found.insert(entry.name);
+      found[entry.name] = entry;
       return true;
     });
     if (!listed.ok()) return listed;
-    for (const auto& [name, is_directory] : names_)
-      if (!found.contains(name))
-        return absl::DataLossError(absl::StrCat("acknowledged ", directory_, "/", name, " is lost"));
-    for (const std::string& name : found)
-      if (!names_.contains(name)) return absl::DataLossError(absl::StrCat(directory_, "/", name, " should not exist"));
+    for (const auto& [name, entry] : names_) {
+      const auto status = found.find(name);
+      if (status == found.end()) return absl::DataLossError(absl::StrCat("acknowledged ", Path(name), " is lost"));
+      if (entry.is_directory) continue;
+      if (status->second.replication != entry.replication) {
+        return absl::DataLossError(
+            absl::StrCat(Path(name), " has replication ", status->second.replication, ", not ", entry.replication));
+      }
+      if (entry.is_unsure) continue;
+      if (status->second.length != entry.content.size()) {
+        return absl::DataLossError(
+            absl::StrCat(Path(name), " has ", status->second.length, " bytes instead of ", entry.content.size()));
+      }
+      if (!entry.is_concatenated) continue;
+      DOLMEN_ASSIGN_OR_RETURN(const std::string content, ReadWhole(*client_, Path(name)));
+      if (content != entry.content) return absl::DataLossError(absl::StrCat(Path(name), " has other bytes"));
+    }
+    for (const auto& [name, status] : found)
+      if (!names_.contains(name)) return absl::DataLossError(absl::StrCat(Path(name), " should not exist"));
     return absl::OkStatus();
   }
   size_t size() const { return names_.size(); }
+  uint64_t concatenated() const { return concatenated_; }
+  uint64_t refused() const { return refused_; }
 
  private:
+  static constexpr uint64_t kBlockBytes = 512;
+  struct Entry {
+    bool is_directory = false;
+    uint32_t replication = 1;
+    std::string content;
+    bool is_unsure = false;  // its write failed: it may have any front of its bytes
+    bool is_concatenated = false;
+  };
+
   std::string Fresh() { return absl::StrCat("n", ++last_name_); }
   std::string Path(const std::string& name) const { return directory_ + "/" + name; }
   std::string Pick() {
     auto at = names_.lower_bound(absl::StrCat("n", random_.Uniform(last_name_ + 1)));
     return at == names_.end() ? names_.begin()->first : at->first;
   }
+  // While the namenode waits for the datanode after its start it refuses everything, and nothing was done.
+  static bool IsRefusedForNow(const absl::Status& status) { return ReasonOf(status) == ErrorReason::kSafeMode; }
+  absl::Status Failed(const absl::Status& status, const std::string& what) {
+    if (!IsRefusedForNow(status)) return Annotate(status, what);
+    ++refused_;
+    return absl::OkStatus();
+  }
 
-  absl::Status CreateFile() {
+  absl::Status CreateFile(std::string content) {
     const std::string name = Fresh();
-    auto out = client_->Create(Path(name), {});
-    if (!out.ok()) return Annotate(out.status(), "create " + Path(name));
-    names_[name] = false;
-    return Annotate((*out)->Close(), "close " + Path(name));
+    auto out = client_->Create(Path(name), {.replication = 1, .block_bytes = kBlockBytes});
+    if (!out.ok()) return Failed(out.status(), "create " + Path(name));
+    names_[name] = {.content = std::move(content)};
+    Entry& entry = names_[name];
+    absl::Status written = entry.content.empty() ? absl::OkStatus() : (*out)->Write(entry.content);
+    if (written.ok()) written = (*out)->Close();
+    if (written.ok()) return absl::OkStatus();
+    entry.is_unsure = true;
+    // The datanode may not be back yet.
+    const ErrorReason reason = ReasonOf(written);
+    const bool honest = IsRefusedForNow(written) || reason == ErrorReason::kNoDatanodes ||
+                        reason == ErrorReason::kNotReplicatedYet || reason == ErrorReason::kPipelineFailed;
+    if (!honest) return Annotate(written, "write " + Path(name));
+    ++refused_;
+    return absl::OkStatus();
   }
   absl::Status MakeDirectory() {
     const std::string name = Fresh();
-    if (absl::Status made = client_->Mkdirs(Path(name)); !made.ok()) return Annotate(made, "mkdirs " + Path(name));
-    names_[name] = true;
+    if (absl::Status made = client_->Mkdirs(Path(name)); !made.ok()) return Failed(made, "mkdirs " + Path(name));
+    names_[name] = {.is_directory = true};
     return absl::OkStatus();
   }
   absl::Status RenameOne() {
     const std::string from = Pick();
     const std::string to = Fresh();
     auto renamed = client_->Rename(Path(from), Path(to));
-    if (!renamed.ok()) return Annotate(renamed.status(), "rename " + Path(from));
+    if (!renamed.ok()) return Failed(renamed.status(), "rename " + Path(from));
     if (!*renamed)
       return absl::DataLossError(absl::StrCat("rename of ", Path(from), " answered false: executed twice or lost"));
-    names_[to] = names_[from];
-    names_.erase(from);
+    auto entry = names_.extract(from);
+    entry.key() = to;
+    names_.insert(std::move(entry));
     return absl::OkStatus();
   }
   absl::Status DeleteOne() {
     const std::string name = Pick();
     auto deleted = client_->Delete(Path(name), true);
-    if (!deleted.ok()) return Annotate(deleted.status(), "delete " + Path(name));
+    if (!deleted.ok()) return Failed(deleted.status(), "delete " + Path(name));
     if (!*deleted)
       return absl::DataLossError(absl::StrCat("delete of ", Path(name), " answered false: executed twice or lost"));
     names_.erase(name);
+    return absl::OkStatus();
+  }
+  // Two or three files that have bytes: the first takes those of the others.
+  absl::Status ConcatSome() {
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : names_) {
+      if (names.size() == 3) break;
+      if (!entry.is_directory && !entry.is_unsure && !entry.content.empty() && random_.OneIn(2)) names.push_back(name);
+    }
+    if (names.size() < 2) return CreateFile(random_.Bytes(1));
+    std::vector<std::string> sources;
+    for (size_t i = 1; i < names.size(); ++i) sources.push_back(Path(names[i]));
+    if (absl::Status done = client_->Concat(Path(names[0]), sources); !done.ok())
+      return Failed(done, "concat " + Path(names[0]));
+    Entry& target = names_[names[0]];
+    target.is_concatenated = true;
+    for (size_t i = 1; i < names.size(); ++i) {
+      target.content += names_[names[i]].content;
+      names_.erase(names[i]);
+    }
+    ++concatenated_;
+    return absl::OkStatus();
+  }
+  absl::Status SetReplicationOfOne() {
+    const std::string name = Pick();
+    Entry& entry = names_[name];
+    const uint32_t replication = static_cast<uint32_t>(random_.Between(1, 3));
+    auto done = client_->SetReplication(Path(name), replication);
+    if (!done.ok()) return Failed(done.status(), "set replication of " + Path(name));
+    if (*done == entry.is_directory) return absl::DataLossError(absl::StrCat("setReplication of ", Path(name)));
+    if (*done) entry.replication = replication;
     return absl::OkStatus();
   }
 
@@ -107,7 +185,9 @@ class Worker {
   const std::unique_ptr<FileSystemClient> client_;
   Random random_;
   uint64_t last_name_ = 0;
-  std::map<std::string, bool> names_;
+  uint64_t concatenated_ = 0;
+  uint64_t refused_ = 0;
+  std::map<std::string, Entry> names_;
 };
 
 // Workers on threads, stopped between two operations for verification.
@@ -130,12 +210,13 @@ class Load {
     for (auto& worker : workers_) {
       threads_.emplace_back([this, &worker] {
         while (running_) {
+          const uint64_t refused = worker->refused();
           if (absl::Status step = worker->Step(); !step.ok()) {
             MutexLock lock(&mutex_);
             failure_.Update(step);
             return;
           }
-          ++acknowledged_;
+          if (worker->refused() == refused) ++acknowledged_;
         }
       });
     }
@@ -155,6 +236,11 @@ class Load {
     return absl::OkStatus();
   }
   uint64_t acknowledged() const { return acknowledged_; }
+  uint64_t concatenated() const {
+    uint64_t sum = 0;
+    for (const auto& worker : workers_) sum += worker->concatenated();
+    return sum;
+  }
   size_t names() const {
     size_t sum = 0;
     for (const auto& worker : workers_) sum += worker->size();
@@ -173,9 +259,10 @@ class Load {
 TEST(NamenodeCrash, NothingAcknowledgedIsLostAndNothingIsDoneTwice) {
   if (seed == 0) seed = SeedFromOs() % 1'000'000;
   printf("seed %llu\n", static_cast<unsigned long long>(seed));
-  ExternalCluster cluster({.datanodes = 0});
-  ASSERT_TRUE(cluster.StartNamenode());
-  ASSERT_TRUE(cluster.WaitWritable(0));
+  ExternalCluster::Options options{.datanodes = 1};
+  options.namenode_flags.push_back("--namenode-default-replication=1");
+  ExternalCluster cluster(options);
+  ASSERT_TRUE(cluster.Start());
   Load load(cluster);
   ASSERT_TRUE(load.Prepare().ok());
 
@@ -207,13 +294,16 @@ TEST(NamenodeCrash, NothingAcknowledgedIsLostAndNothingIsDoneTwice) {
       ++kills["kill -9"];
     }
     ASSERT_TRUE(cluster.StartNamenode());
+    ASSERT_TRUE(cluster.WaitWritable(1));
     load.Pause();
     ASSERT_TRUE(load.failure().ok()) << "cycle " << cycle << ": " << load.failure();
     const absl::Status verified = load.Verify();
     ASSERT_TRUE(verified.ok()) << "cycle " << cycle << ": " << verified;
   }
-  printf("namenode crash cycles: %llu, operations acknowledged: %llu, names at the end: %zu\n",
-         static_cast<unsigned long long>(cycles), static_cast<unsigned long long>(load.acknowledged()), load.names());
+  printf("namenode crash cycles: %llu, operations acknowledged: %llu, %llu of them concat, names at the end: %zu\n",
+         static_cast<unsigned long long>(cycles), static_cast<unsigned long long>(load.acknowledged()),
+         static_cast<unsigned long long>(load.concatenated()), load.names());
+  EXPECT_GT(load.concatenated(), 0u);
   for (const auto& [window, count] : kills) printf("  %-32s %d\n", window.c_str(), count);
   if (cycles >= 2 * windows.size()) {
     for (const std::string& window : windows) EXPECT_GT(kills[window], 0) << window << " was never hit";

@@ -52,6 +52,9 @@ class Sums {
     }
   }
   unsigned long long Fault(const std::string& kind) const { return faults_.contains(kind) ? faults_.at(kind) : 0; }
+  unsigned long long Outcome(const std::string& kind) const {
+    return outcomes_.contains(kind) ? outcomes_.at(kind) : 0;
+  }
   unsigned long long Probe(const std::string& kind) const { return probes_.contains(kind) ? probes_.at(kind) : 0; }
 
  private:
@@ -83,6 +86,8 @@ TEST(ClusterSim, KeepsEveryPromiseUnderFaults) {
                              "datanode power loss", "power loss of all servers", "client kill -9", "link cut",
                              "link cut one way", "lossy network"})
       EXPECT_GT(sums.Fault(kind), 0u) << kind;
+    for (const char* outcome : {"concat ok", "concat failed", "set replication ok", "count ok", "open files ok"})
+      EXPECT_GT(sums.Outcome(outcome), 0u) << outcome;
     for (const char* probe : {"crash with a batch not on disk", "crash with a batch on disk, nobody answered",
                               "failed commits", "retries answered from the record", "replicas copied", "messages lost",
                               "messages repeated", "messages delayed"})

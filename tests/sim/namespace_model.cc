@@ -1,8 +1,13 @@
 #include "tests/sim/namespace_model.h"
 
+#include <algorithm>
+#include <set>
+
 #include "common/error.h"
 #include "namenode/core/key_codec.h"
 #include "namenode/core/records.h"
+#include "namenode/core/tables.h"
+#include "tests/sim/sim_client.h"
 
 namespace dolmen::sim {
 namespace {
@@ -103,8 +108,11 @@ std::string NamespaceModel::Apply(const protocol::CreateRequest& request, const 
   if (FindInode(reply.status.inode.value()) != nullptr)
     return "create " + request.path + " got the inode of another file";
   MakeAncestors(request.path);
-  nodes_[request.path] = ModelNode{
-      .is_directory = false, .file = {.inode = reply.status.inode.value(), .open = true, .holder = request.holder}};
+  nodes_[request.path] = ModelNode{.is_directory = false,
+                                   .file = {.inode = reply.status.inode.value(),
+                                            .open = true,
+                                            .holder = request.holder,
+                                            .replication = request.replication}};
   return "";
 }
 
@@ -225,6 +233,119 @@ std::string NamespaceModel::Apply(const protocol::FsyncRequest& request, const n
   return node != nullptr && node->file.open ? "" : "fsync succeeded on a file that is not open";
 }
 
+bool NamespaceModel::MayConcat(const protocol::ConcatRequest& request) const {
+  const ModelNode* target = Find(request.target);
+  if (target == nullptr || target->is_directory || target->file.open || request.sources.empty()) return false;
+  std::set<std::string> distinct;
+  for (const std::string& path : request.sources) {
+    const ModelNode* source = Find(path);
+    if (source == nullptr || source->is_directory || source->file.open || source->file.block_count == 0) return false;
+    if (path == request.target || ParentOf(path) != ParentOf(request.target)) return false;
+    distinct.insert(path);
+  }
+  return distinct.size() == request.sources.size();
+}
+
+std::string NamespaceModel::Apply(const protocol::ConcatRequest& request, const namenode::Answer& answer) {
+  const bool ok = MayConcat(request);
+  if (ok != answer.ok()) return Wrong("concat " + request.target, ok, answer);
+  if (!ok) return "";
+  ModelFile& target = nodes_.at(request.target).file;
+  std::vector<ContentPiece> content = ContentOf(target);
+  for (const std::string& path : request.sources) {
+    const ModelFile& source = nodes_.at(path).file;
+    const std::vector<ContentPiece> moved = ContentOf(source);
+    content.insert(content.end(), moved.begin(), moved.end());
+    target.length += source.length;
+    target.block_count += source.block_count;
+    nodes_.erase(path);
+  }
+  contents_[target.inode] = std::move(content);
+  return "";
+}
+
+std::string NamespaceModel::Apply(const protocol::SetReplicationRequest& request, const namenode::Answer& answer) {
+  const auto node = nodes_.find(request.path);
+  const bool expected = node != nodes_.end() && !node->second.is_directory;
+  if (!answer.ok()) {
+    // An ancestor that is a file makes the path unresolvable: an error instead of "false".
+    return node == nodes_.end() ? "" : Wrong("setReplication " + request.path, true, answer);
+  }
+  const bool done = std::get<protocol::SetReplicationReply>(*answer).done;
+  if (done != expected) return "setReplication " + request.path + " answered " + (done ? "true" : "false");
+  if (done) node->second.file.replication = request.replication;
+  return "";
+}
+
+// The whole file in pieces. Bytes that are there and belong to no piece are the file's own.
+std::vector<ContentPiece> NamespaceModel::ContentOf(const ModelFile& file) const {
+  std::vector<ContentPiece> pieces;
+  if (const auto found = contents_.find(file.inode); found != contents_.end()) pieces = found->second;
+  uint64_t covered = 0;
+  for (const ContentPiece& piece : pieces) covered += piece.length;
+  if (covered < file.length) pieces.push_back({file.inode, covered, file.length - covered});
+  return pieces;
+}
+
+std::string NamespaceModel::ExpectedContent(uint64_t inode, uint64_t offset, size_t size) const {
+  std::string content;
+  uint64_t at = 0;  // where the piece begins
+  if (const auto found = contents_.find(inode); found != contents_.end()) {
+    for (const ContentPiece& piece : found->second) {
+      const uint64_t from = std::max(at, offset + content.size());
+      const uint64_t to = std::min(at + piece.length, offset + size);
+      if (from < to) content += Content(piece.inode, piece.offset + (from - at), to - from);
+      at += piece.length;
+    }
+  }
+  if (content.size() < size) content += Content(inode, offset + content.size(), size - content.size());
+  return content;
+}
+
+std::string NamespaceModel::Compare(const namenode::MetaReader& stored) const {
+  std::map<std::string, Listed> listed;
+  if (std::string wrong = ListStored(stored, &listed); !wrong.empty()) return wrong;
+  for (const auto& [path, node] : nodes_) {
+    auto found = listed.find(path);
+    if (found == listed.end()) return "acknowledged " + path + " is not in the namespace";
+    const Listed& entry = found->second;
+    if (entry.is_directory != node.is_directory) return path + " is of the wrong kind";
+    if (!node.is_directory) {
+      if (entry.inode != node.file.inode) return path + " is another file than the acknowledged one";
+      if (node.file.open != entry.open) return path + " is open in the namespace, but was closed";
+      if (entry.length != node.file.length) {
+        return path + " has length " + std::to_string(entry.length) + ", not " + std::to_string(node.file.length);
+      }
+      if (entry.block_count != node.file.block_count) {
+        return path + " has " + std::to_string(entry.block_count) + " blocks, not " +
+               std::to_string(node.file.block_count);
+      }
+      if (entry.replication != node.file.replication) {
+        return path + " has replication " + std::to_string(entry.replication) + ", not " +
+               std::to_string(node.file.replication);
+      }
+    }
+    listed.erase(found);
+  }
+  if (!listed.empty()) return listed.begin()->first + " should not exist";
+  return "";
+}
+
+NamespaceModel::Listed NamespaceModel::ToListed(const namenode::InodeRecord& inode) {
+  return {.is_directory = inode.is_directory,
+          .inode = inode.id.value(),
+          .length = inode.length,
+          .block_count = inode.block_count,
+          .replication = inode.redundancy.replicas,
+          .open = inode.under_construction};
+}
+
+std::optional<NamespaceModel::Listed> NamespaceModel::LookUp(const namenode::MetaReader& stored, uint64_t inode) {
+  const auto record = namenode::GetInodeById(stored, InodeId(inode));
+  if (!record.ok() || !record->has_value()) return std::nullopt;
+  return ToListed(**record);
+}
+
 std::string NamespaceModel::ListStored(const namenode::MetaReader& stored, std::map<std::string, Listed>* out) {
   // Parent id -> path, breadth first; the root's record is under parent 0 with an empty name.
   std::vector<std::pair<uint64_t, std::string>> pending = {{kRootInode.value(), "/"}};
@@ -232,20 +353,20 @@ std::string NamespaceModel::ListStored(const namenode::MetaReader& stored, std::
   std::string wrong;
   for (size_t i = 0; i < pending.size() && wrong.empty(); ++i) {
     const auto [id, directory] = pending[i];
-    const absl::Status scanned = stored.Scan(
-        namenode::Family::kInodes, namenode::keys::InodePrefix(InodeId(id)),
-        namenode::keys::InodePrefixEnd(InodeId(id)), [&](std::string_view key, std::string_view value) {
-          auto parsed = namenode::keys::ParseInode(key);
-          auto inode = namenode::DecodeInode(value);
-          if (!parsed.ok() || !inode.ok()) {
-            wrong = "a stored inode can't be read";
-            return false;
-          }
-          const std::string path = Under(directory, std::string(parsed->name));
-          (*out)[path] = Listed{inode->is_directory, inode->id.value(), inode->length, inode->under_construction};
-          if (inode->is_directory) pending.emplace_back(inode->id.value(), path);
-          return true;
-        });
+    const absl::Status scanned =
+        stored.Scan(namenode::Family::kInodes, namenode::keys::InodePrefix(InodeId(id)),
+                    namenode::keys::InodePrefixEnd(InodeId(id)), [&](std::string_view key, std::string_view value) {
+                      auto parsed = namenode::keys::ParseInode(key);
+                      auto inode = namenode::DecodeInode(value);
+                      if (!parsed.ok() || !inode.ok()) {
+                        wrong = "a stored inode can't be read";
+                        return false;
+                      }
+                      const std::string path = Under(directory, std::string(parsed->name));
+                      (*out)[path] = ToListed(*inode);
+                      if (inode->is_directory) pending.emplace_back(inode->id.value(), path);
+                      return true;
+                    });
     if (!scanned.ok()) wrong = scanned.ToString();
   }
   return wrong;

@@ -10,6 +10,7 @@
 
 #include "namenode/core/commit_queue.h"
 #include "namenode/core/meta_store.h"
+#include "namenode/core/records.h"
 
 namespace dolmen::sim {
 
@@ -20,6 +21,14 @@ struct ModelFile {
   uint64_t length = 0;      // of the blocks committed so far
   uint64_t open_block = 0;  // id of the block being written, 0: none
   uint64_t block_count = 0;
+  uint64_t replication = 0;
+};
+
+// A range of what was written to a file: bytes from `offset` on of the content that belongs to `inode`.
+struct ContentPiece {
+  uint64_t inode = 0;
+  uint64_t offset = 0;
+  uint64_t length = 0;
 };
 
 struct ModelNode {
@@ -33,10 +42,18 @@ class NamespaceModel {
 
   // Executes; returns what is wrong with the answer, empty when it is right.
   std::string Execute(const namenode::ClientMutation& operation, const namenode::Answer& answer);
-  // Compares the stored tree with the model, entry by entry; files that the namenode closed by itself (their writer's
-  // lease expired) are taken over from it. `may_expire(file)` says whether its writer may be gone. Empty when equal.
+  // Files that the namenode closed by itself (their writer's lease expired) are taken over from it; after every commit,
+  // because later operations meet them closed. `may_expire(file)` says whether its writer may be gone. Empty when
+  // right.
   template <typename MayExpire>
-  std::string Compare(const namenode::MetaReader& stored, const MayExpire& may_expire);
+  std::string TakeOverClosed(const namenode::MetaReader& stored, const MayExpire& may_expire);
+  // Compares the stored tree with the model, entry by entry. Empty when equal.
+  std::string Compare(const namenode::MetaReader& stored) const;
+  // What the file's bytes must be, if it has any there: those its writer made of its inode and the offset, and behind
+  // them those of the files that concat appended.
+  std::string ExpectedContent(uint64_t inode, uint64_t offset, size_t size) const;
+  // The file was made longer by concat.
+  bool IsConcatenated(uint64_t inode) const { return contents_.contains(inode); }
 
   const std::map<std::string, ModelNode>& nodes() const { return nodes_; }
   const ModelNode* Find(const std::string& path) const {
@@ -53,8 +70,12 @@ class NamespaceModel {
     bool is_directory = false;
     uint64_t inode = 0;
     uint64_t length = 0;
+    uint64_t block_count = 0;
+    uint64_t replication = 0;
     bool open = false;
   };
+  static Listed ToListed(const namenode::InodeRecord& inode);
+  static std::optional<Listed> LookUp(const namenode::MetaReader& stored, uint64_t inode);
   static std::string ListStored(const namenode::MetaReader& stored, std::map<std::string, Listed>* out);
   std::string ExecuteOnce(const namenode::ClientMutation& operation, const namenode::Answer& answer);
 
@@ -67,6 +88,10 @@ class NamespaceModel {
   std::string Apply(const protocol::DeleteRequest& request, const namenode::Answer& answer);
   std::string Apply(const protocol::SetAttributesRequest& request, const namenode::Answer& answer);
   std::string Apply(const protocol::FsyncRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::ConcatRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::SetReplicationRequest& request, const namenode::Answer& answer);
+  bool MayConcat(const protocol::ConcatRequest& request) const;
+  std::vector<ContentPiece> ContentOf(const ModelFile& file) const;
 
   // Whether every missing ancestor of `path` could be made, and makes them.
   bool AncestorsAllow(const std::string& path, bool create) const;
@@ -74,37 +99,25 @@ class NamespaceModel {
   void RemoveTree(const std::string& path);
 
   std::map<std::string, ModelNode> nodes_;                           // by absolute path
+  std::map<uint64_t, std::vector<ContentPiece>> contents_;           // of files that concat changed, by inode
   std::map<std::pair<std::string, uint64_t>, std::string> answers_;  // (client, call) -> encoded answer
   uint64_t executed_ = 0;
   uint64_t answered_again_ = 0;
 };
 
 template <typename MayExpire>
-std::string NamespaceModel::Compare(const namenode::MetaReader& stored, const MayExpire& may_expire) {
-  std::map<std::string, Listed> listed;
-  if (std::string wrong = ListStored(stored, &listed); !wrong.empty()) return wrong;
+std::string NamespaceModel::TakeOverClosed(const namenode::MetaReader& stored, const MayExpire& may_expire) {
   for (auto& [path, node] : nodes_) {
-    auto found = listed.find(path);
-    if (found == listed.end()) return "acknowledged " + path + " is not in the namespace";
-    const Listed& entry = found->second;
-    if (entry.is_directory != node.is_directory) return path + " is of the wrong kind";
-    if (!node.is_directory) {
-      if (entry.inode != node.file.inode) return path + " is another file than the acknowledged one";
-      if (node.file.open && !entry.open) {
-        if (!may_expire(node.file)) return path + " was closed under its live writer " + node.file.holder;
-        if (entry.length < node.file.length) return path + " lost committed blocks when its lease expired";
-        node.file.open = false;
-        node.file.open_block = 0;
-        node.file.length = entry.length;
-      }
-      if (node.file.open != entry.open) return path + " is open in the namespace, but was closed";
-      if (entry.length != node.file.length) {
-        return path + " has length " + std::to_string(entry.length) + ", not " + std::to_string(node.file.length);
-      }
-    }
-    listed.erase(found);
+    if (node.is_directory || !node.file.open) continue;
+    const std::optional<Listed> entry = LookUp(stored, node.file.inode);
+    if (!entry.has_value() || entry->open) continue;
+    if (!may_expire(node.file)) return path + " was closed under its live writer " + node.file.holder;
+    if (entry->length < node.file.length) return path + " lost committed blocks when its lease expired";
+    node.file.open = false;
+    node.file.open_block = 0;
+    node.file.length = entry->length;
+    node.file.block_count = entry->block_count;
   }
-  if (!listed.empty()) return listed.begin()->first + " should not exist";
   return "";
 }
 

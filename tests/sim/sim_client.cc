@@ -91,6 +91,17 @@ std::string SimClient::Process::RandomPath() {
   return (directory == "/" ? "/" : directory + "/") + "f" + std::to_string(owner.random_.Uniform(8));
 }
 
+// Mostly of files in one directory, as anything else is refused.
+void SimClient::Process::StartConcat() {
+  Random& random = owner.random_;
+  protocol::ConcatRequest request{.target = RandomPath()};
+  const std::string directory = request.target.substr(0, request.target.rfind('/') + 1);
+  for (uint64_t i = random.Between(1, 3); i > 0; --i) {
+    request.sources.push_back(random.OneIn(12) ? RandomPath() : directory + "f" + std::to_string(random.Uniform(8)));
+  }
+  Mutate(request, "concat", [this](const namenode::Answer& answer) { Ended("concat", answer.status()); });
+}
+
 void SimClient::Process::NextOperation() {
   if (owner.stopping_) return;
   ++owner.operations_;
@@ -99,7 +110,10 @@ void SimClient::Process::NextOperation() {
   const auto simple = [this](const std::string& kind) {
     return [this, kind](const namenode::Answer& answer) { Ended(kind, answer.status()); };
   };
-  switch (random.Uniform(20)) {
+  const auto asked = [this](const std::string& kind) {
+    return [this, kind](const absl::StatusOr<protocol::QueryReply>& reply) { Ended(kind, reply.status()); };
+  };
+  switch (random.Uniform(25)) {
     case 0:
     case 1:
       return Mutate(protocol::MkdirsRequest{RandomDirectory(), 0755, !random.OneIn(4)}, "mkdirs", simple("mkdirs"));
@@ -116,16 +130,32 @@ void SimClient::Process::NextOperation() {
       return Mutate(protocol::DeleteRequest{random.OneIn(8) ? RandomDirectory() : RandomPath(), random.OneIn(2)},
                     "delete", simple("delete"));
     case 7:
-      return Ask(protocol::GetListingRequest{RandomDirectory(), "", 1000}, "list",
-                 [this](const absl::StatusOr<protocol::QueryReply>& reply) { Ended("list", reply.status()); });
+      if (random.OneIn(4)) return Ask(protocol::CheckFilesRequest{.path = RandomDirectory()}, "check", asked("check"));
+      return Ask(protocol::GetListingRequest{RandomDirectory(), "", 1000}, "list", asked("list"));
     case 8:
-      return Ask(protocol::GetFileInfoRequest{RandomPath()}, "stat",
-                 [this](const absl::StatusOr<protocol::QueryReply>& reply) { Ended("stat", reply.status()); });
+      return Ask(protocol::GetFileInfoRequest{RandomPath()}, "stat", asked("stat"));
     case 9:
     case 10:
     case 11:
     case 12:
       return StartRead(RandomPath());
+    case 13:
+    case 14:
+      return StartConcat();
+    case 15:
+    case 16:
+      return Mutate(protocol::SetReplicationRequest{random.OneIn(8) ? RandomDirectory() : RandomPath(),
+                                                    static_cast<uint32_t>(random.Between(1, 4))},
+                    "set replication", simple("set replication"));
+    case 17:
+      switch (random.Uniform(3)) {
+        case 0:
+          return Ask(protocol::GetContentSummaryRequest{RandomDirectory()}, "count", asked("count"));
+        case 1:
+          return Ask(protocol::IsFileClosedRequest{RandomPath()}, "is closed", asked("is closed"));
+        default:
+          return Ask(protocol::ListOpenFilesRequest{.path = RandomDirectory()}, "open files", asked("open files"));
+      }
     default: {
       const uint64_t sizes[] = {0,
                                 1,

@@ -24,7 +24,7 @@
 
 namespace dolmen::sim {
 
-// Every file's content is a function of its inode and the offset, so nothing needs to be stored to check it.
+// What is written to a file is a function of its inode and the offset, so nothing needs to be stored to check it.
 char ContentAt(uint64_t inode, uint64_t offset);
 std::string Content(uint64_t inode, uint64_t offset, size_t size);
 
@@ -39,6 +39,8 @@ class ClientObserver {
   // A reader saw this; `problem` is empty when all bytes were right and complete.
   virtual void ReadDone(uint64_t inode, const std::string& path, uint64_t length, MonotonicTime started,
                         const absl::Status& status, const std::string& problem) = 0;
+  // What a file's bytes must be.
+  virtual std::string ExpectedContent(uint64_t inode, uint64_t offset, size_t size) const = 0;
   // An operation of a client ended (any outcome).
   virtual void OperationDone(const std::string& kind, const absl::Status& status) = 0;
 };

@@ -1,5 +1,7 @@
 #include "tests/sim/sim_client_process.h"
 
+#include <algorithm>
+
 #include "common/error.h"
 
 namespace dolmen::sim {
@@ -462,11 +464,11 @@ void SimClient::Process::Do(uint64_t id, read_action::CloseStream& action) {
 void SimClient::Process::Do(uint64_t id, read_action::Deliver& action) {
   ReadJob& job = *reads.at(id);
   for (absl::string_view piece : action.bytes.Chunks()) {
-    for (char c : piece) {
-      if (c != ContentAt(job.inode, job.got) && job.problem.empty())
-        job.problem = "byte " + std::to_string(job.got) + " is wrong";
-      ++job.got;
-    }
+    const std::string expected = owner.observer_->ExpectedContent(job.inode, job.got, piece.size());
+    const auto wrong = std::mismatch(piece.begin(), piece.end(), expected.begin());
+    if (wrong.first != piece.end() && job.problem.empty())
+      job.problem = "byte " + std::to_string(job.got + (wrong.first - piece.begin())) + " is wrong";
+    job.got += piece.size();
   }
 }
 

@@ -121,6 +121,7 @@ struct SimClient::Process {
   // ---- workload, in sim_client.cc ------------------------------------------------------------------------------
   std::string RandomDirectory();
   std::string RandomPath();
+  void StartConcat();
   void NextOperation();
   void ScheduleNext();
   // Where operations end, the test's reads too.

@@ -36,6 +36,7 @@ namenode::CoreSettings SimSettings(Random& random) {
   settings.pending_copy_timeout = milliseconds(10'000);
   settings.max_batch_operations = static_cast<uint32_t>(random.Between(1, 16));
   settings.reap_entries_per_step = static_cast<uint32_t>(random.Between(1, 20));
+  settings.replication_blocks_per_step = static_cast<uint32_t>(random.Between(1, 3));
   settings.scan_blocks_per_tick = static_cast<uint32_t>(random.Between(1, 50));
   settings.listing_limit = static_cast<uint32_t>(random.Between(2, 1000));
   return settings;
@@ -129,17 +130,24 @@ void SimCluster::CheckStored(const namenode::MetaView& view, const std::string& 
   if (!report_.violation.empty()) return;
   if (absl::Status sound = namenode::CheckConsistency(view); !sound.ok())
     return Violation(when + ": " + sound.ToString());
-  std::string wrong = model_.Compare(view, [this](const ModelFile& file) { return MayExpire(file); });
-  if (!wrong.empty()) Violation(when + ": " + wrong);
+  if (std::string wrong = model_.Compare(view); !wrong.empty()) Violation(when + ": " + wrong);
   last_checked_ = events_.now();
 }
 
+void SimCluster::TakeOverClosed(const namenode::MetaView& view, const std::string& when) {
+  if (!report_.violation.empty()) return;
+  std::string wrong = model_.TakeOverClosed(view, [this](const ModelFile& file) { return MayExpire(file); });
+  if (!wrong.empty()) Violation(when + ": " + wrong);
+}
+
 void SimCluster::Published(const namenode::MetaView& view) {
+  TakeOverClosed(view, "after a commit");
   if (++commits_checked_ % kCommitsPerCheck == 0) CheckStored(view, "after a commit");
 }
 
 void SimCluster::Started(const namenode::MetaView& view) {
   Trace(absl::StrCat("namenode started at commit ", view.commit_number().value()));
+  TakeOverClosed(view, "after a restart");
   CheckStored(view, "after a restart");
 }
 
@@ -348,6 +356,10 @@ bool SimCluster::AtRest(std::string* why_not) {
   };
   none_of(namenode::Family::kOpen, "a file is still open without a writer");
   none_of(namenode::Family::kDetached, "a deleted tree is not freed yet");
+  if (const auto change = namenode::FirstReplicationChange(*view); change.ok() && change->has_value()) {
+    quiet = false;
+    *why_not = "a change of replication is under way";
+  }
   if (!quiet) return false;
   // Every block has its replicas, confirmed.
   const int wanted_at_most = static_cast<int>(datanodes_.size());
@@ -407,7 +419,7 @@ void SimCluster::CheckReplicas() {
       }
       auto content = datanode->ReadFinalized(block);
       if (!content.ok()) return Violation(what + " can't be read: " + content.status().ToString());
-      if (*content != Content(record->inode.value(), offset, block.length))
+      if (*content != model_.ExpectedContent(record->inode.value(), offset, block.length))
         return Violation(what + " holds wrong bytes");
     }
   }
@@ -422,7 +434,8 @@ void SimCluster::CheckAtRest() {
     if (node.is_directory || !report_.violation.empty()) continue;
     if (node.file.open) Violation(path + " is still open at rest");
     auto ack = acknowledged_.find(node.file.inode);
-    if (ack != acknowledged_.end() && ack->second.closed && node.file.length != ack->second.length)
+    const bool as_written = !model_.IsConcatenated(node.file.inode);
+    if (as_written && ack != acknowledged_.end() && ack->second.closed && node.file.length != ack->second.length)
       Violation(absl::StrCat(path, " was closed at ", ack->second.length, " bytes and has ", node.file.length));
     clients_[asked % clients_.size()]->ReadFile(path);
     ++asked;

@@ -62,11 +62,15 @@ class SimCluster final : public NamenodeObserver, public ClientObserver {
   void GaveUp(uint64_t inode) override { given_up_.insert(inode); }
   void ReadDone(uint64_t inode, const std::string& path, uint64_t length, MonotonicTime started,
                 const absl::Status& status, const std::string& problem) override;
+  std::string ExpectedContent(uint64_t inode, uint64_t offset, size_t size) const override {
+    return model_.ExpectedContent(inode, offset, size);
+  }
   void OperationDone(const std::string& kind, const absl::Status& status) override;
 
  private:
   void Trace(const std::string& line);
   void Violation(const std::string& what);
+  void TakeOverClosed(const namenode::MetaView& view, const std::string& when);
   void CheckStored(const namenode::MetaView& view, const std::string& when);
   bool MayExpire(const ModelFile& file) const;
   // A file whose writer has not closed it, because the lease ran out.

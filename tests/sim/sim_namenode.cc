@@ -3,6 +3,7 @@
 #include "common/check.h"
 #include "common/error.h"
 #include "namenode/core/bootstrap.h"
+#include "namenode/core/check_files.h"
 #include "namenode/core/queries.h"
 
 namespace dolmen::sim {
@@ -179,6 +180,15 @@ void SimNamenode::OnQuery(const namenode::Caller& caller, const protocol::Query&
       }
       return Wrap(std::move(reply));
     }
+    Result operator()(const protocol::GetContentSummaryRequest& request) const {
+      return Wrap(namenode::GetContentSummary(*state().meta, node.settings_, caller, request));
+    }
+    Result operator()(const protocol::IsFileClosedRequest& request) const {
+      return Wrap(namenode::IsFileClosed(*state().meta, node.settings_, caller, request));
+    }
+    Result operator()(const protocol::ListOpenFilesRequest& request) const {
+      return Wrap(namenode::ListOpenFiles(*state().meta, node.settings_, caller, request));
+    }
     Result operator()(const protocol::GetFsStatsRequest&) const {
       return Wrap(node.core_->GetFsStats(node.events_.now()));
     }
@@ -196,6 +206,11 @@ void SimNamenode::OnQuery(const namenode::Caller& caller, const protocol::Query&
     }
     Result operator()(const protocol::ReportBadReplicaRequest& request) const {
       return protocol::QueryReply(node.core_->ReportBadReplica(request));
+    }
+    Result operator()(const protocol::CheckFilesRequest& request) const {
+      return Wrap(namenode::CheckFiles(*state().meta,
+                                       {*node.replicas_, *state().cluster, node.core_->info().block_pool},
+                                       node.settings_, caller, request));
     }
   };
   done(std::visit(Run{*this, caller}, query));

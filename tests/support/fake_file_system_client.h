@@ -29,7 +29,12 @@ class FakeFileSystemClient final : public FileSystemClient {
   std::function<absl::Status(const std::string& operation, const std::string& path)> fail;
   ClusterStats stats;
   std::vector<DatanodeReport> datanodes;
-  std::vector<CreateOptions> created;  // the options of every Create, in order
+  std::map<std::string, DatanodeLocalInfo> local_infos;  // by address; no others answer
+  std::vector<CreateOptions> created;                    // the options of every Create, in order
+  FileChecksum checksum;                                 // of every file
+  std::vector<OpenFile> open_files;
+  std::map<std::string, std::vector<BlockLocation>> locations;      // by path of the file
+  std::map<std::string, std::vector<CheckedBlock>> checked_blocks;  // by path of the file
 
   // ---- what tests set up and look at ----
   void PutFile(const std::string& path, std::string content, int64_t modified_ms = 1'619'345'472'000) {
@@ -112,6 +117,86 @@ class FakeFileSystemClient final : public FileSystemClient {
     return std::make_unique<Input>(this, path, node->content);
   }
 
+  absl::Status Concat(const std::string& target, const std::vector<std::string>& sources) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("Concat", target));
+    MutexLock lock(&mutex_);
+    DOLMEN_RETURN_IF_ERROR(FindFile(target).status());
+    for (const std::string& source : sources) {
+      DOLMEN_ASSIGN_OR_RETURN(const Node* node, FindFile(source));
+      nodes_.at(target).content += node->content;
+      Remove(source);
+    }
+    nodes_.at(target).status.length = nodes_.at(target).content.size();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<bool> SetReplication(const std::string& path, uint32_t replication) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("SetReplication", path));
+    MutexLock lock(&mutex_);
+    const auto node = nodes_.find(path);
+    if (node == nodes_.end() || node->second.status.is_directory) return false;
+    node->second.status.replication = replication;
+    return true;
+  }
+  absl::StatusOr<bool> IsFileClosed(const std::string& path) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("IsFileClosed", path));
+    MutexLock lock(&mutex_);
+    DOLMEN_ASSIGN_OR_RETURN(const Node* node, FindFile(path));
+    return !node->status.under_construction;
+  }
+  absl::StatusOr<ContentSummary> GetContentSummary(const std::string& path) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("GetContentSummary", path));
+    MutexLock lock(&mutex_);
+    if (Find(path) == nullptr) {
+      return MakeError(ErrorReason::kFileNotFound, absl::StrCat("File does not exist: ", path));
+    }
+    ContentSummary summary;
+    for (const auto& [other, node] : nodes_) {
+      if (other != path && !other.starts_with(path == "/" ? path : path + "/")) continue;
+      if (node.status.is_directory) {
+        ++summary.directory_count;
+      } else {
+        ++summary.file_count;
+        summary.length += node.status.length;
+        summary.space_consumed += node.status.length * node.status.replication;
+      }
+    }
+    return summary;
+  }
+  absl::StatusOr<FileChecksum> GetFileChecksum(const std::string& path, uint64_t) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("GetFileChecksum", path));
+    MutexLock lock(&mutex_);
+    DOLMEN_RETURN_IF_ERROR(FindFile(path).status());
+    return checksum;
+  }
+  absl::Status ListOpenFiles(const std::string& path, const std::function<bool(const OpenFile&)>& visit) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("ListOpenFiles", path));
+    for (const OpenFile& file : open_files) {
+      if (file.path != path && !file.path.starts_with(path == "/" ? path : path + "/")) continue;
+      if (!visit(file)) break;
+    }
+    return absl::OkStatus();
+  }
+  absl::Status CheckFiles(const std::string& path, const std::function<bool(const CheckedEntry&)>& visit) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("CheckFiles", path));
+    std::vector<CheckedEntry> entries;
+    {
+      MutexLock lock(&mutex_);
+      if (Find(path) == nullptr) {
+        return MakeError(ErrorReason::kFileNotFound, absl::StrCat("File ", path, " does not exist."));
+      }
+      for (const auto& [other, node] : nodes_) {
+        if (other != path && !other.starts_with(path == "/" ? path : path + "/")) continue;
+        const auto blocks = checked_blocks.find(other);
+        entries.push_back({.path = other, .status = node.status});
+        if (blocks != checked_blocks.end()) entries.back().blocks = blocks->second;
+      }
+    }
+    for (const CheckedEntry& entry : entries) {
+      if (!visit(entry)) break;
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<bool> Rename(const std::string& source, const std::string& destination) override {
     DOLMEN_RETURN_IF_ERROR(MayFail("Rename", source));
     MutexLock lock(&mutex_);
@@ -190,7 +275,8 @@ class FakeFileSystemClient final : public FileSystemClient {
 
   absl::StatusOr<std::vector<BlockLocation>> GetBlockLocations(const std::string& path, uint64_t, uint64_t) override {
     DOLMEN_RETURN_IF_ERROR(MayFail("GetBlockLocations", path));
-    return std::vector<BlockLocation>{};
+    const auto found = locations.find(path);
+    return found == locations.end() ? std::vector<BlockLocation>{} : found->second;
   }
 
   absl::Status SetPermission(const std::string& path, uint16_t permission) override {
@@ -221,6 +307,13 @@ class FakeFileSystemClient final : public FileSystemClient {
     return stats;
   }
   absl::StatusOr<std::vector<DatanodeReport>> GetDatanodeReport() override { return datanodes; }
+  absl::StatusOr<DatanodeLocalInfo> GetDatanodeLocalInfo(const std::string& address) override {
+    const auto info = local_infos.find(address);
+    if (info == local_infos.end()) {
+      return MakeError(ErrorReason::kUnreachable, absl::StrCat(address, ": Connection refused"));
+    }
+    return info->second;
+  }
   absl::StatusOr<ServerDefaults> GetServerDefaults() override { return ServerDefaults{}; }
   absl::StatusOr<bool> SetSafeMode(SafeMode action) override {
     DOLMEN_RETURN_IF_ERROR(MayFail("SetSafeMode", ""));
@@ -320,6 +413,14 @@ class FakeFileSystemClient final : public FileSystemClient {
   const Node* Find(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const auto node = nodes_.find(path);
     return node == nodes_.end() ? nullptr : &node->second;
+  }
+  absl::StatusOr<const Node*> FindFile(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const Node* node = Find(path);
+    if (node == nullptr) return MakeError(ErrorReason::kFileNotFound, absl::StrCat("File does not exist: ", path));
+    if (node->status.is_directory) {
+      return MakeError(ErrorReason::kFileNotFound, absl::StrCat("Path is not a file: ", path));
+    }
+    return node;
   }
   void MakeParents(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {

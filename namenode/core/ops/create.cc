@@ -25,16 +25,7 @@ absl::Status CheckArguments(const OperationContext& context, const protocol::Cre
                      absl::StrCat("The lease holder's name must have 1 to ", kMaxHolderBytes, " bytes, not ",
                                   request.holder.size()));
   }
-  if (request.replication > settings.max_replication) {
-    return MakeError(ErrorReason::kIo,
-                     absl::StrCat("Requested replication factor of ", request.replication, " exceeds maximum of ",
-                                  settings.max_replication, " for ", request.path, ", clientName=", request.holder));
-  }
-  if (request.replication < settings.min_replication || request.replication == 0) {
-    return MakeError(ErrorReason::kIo, absl::StrCat("Requested replication factor of ", request.replication,
-                                                    " is less than the required minimum of ", settings.min_replication,
-                                                    " for ", request.path, ", clientName=", request.holder));
-  }
+  DOLMEN_RETURN_IF_ERROR(CheckReplication(settings, request.replication, request.path, request.holder));
   if (request.block_bytes < settings.min_block_bytes || request.block_bytes == 0) {
     return MakeError(ErrorReason::kIo, absl::StrCat("Specified block size is less than configured minimum value "
                                                     "(dfs.namenode.fs-limits.min-block-size): ",

@@ -29,6 +29,14 @@ absl::StatusOr<protocol::SetAttributesReply> Decide(OperationContext& context, c
                                                     const protocol::SetAttributesRequest& request);
 absl::StatusOr<protocol::FsyncReply> Decide(OperationContext& context, const Caller& caller,
                                             const protocol::FsyncRequest& request);
+absl::StatusOr<protocol::ConcatReply> Decide(OperationContext& context, const Caller& caller,
+                                             const protocol::ConcatRequest& request);
+absl::StatusOr<protocol::SetReplicationReply> Decide(OperationContext& context, const Caller& caller,
+                                                     const protocol::SetReplicationRequest& request);
+
+// HDFS's bounds of a file's number of replicas. `holder`: of a file being created; empty: of an existing one.
+absl::Status CheckReplication(const CoreSettings& settings, uint32_t replication, const std::string& path,
+                              const std::string& holder = {});
 
 // ---- the namenode's own operations ------------------------------------------------------------------------------
 
@@ -39,8 +47,13 @@ absl::StatusOr<protocol::FsyncReply> Decide(OperationContext& context, const Cal
 absl::Status CloseExpired(OperationContext& context, InodeId inode, const std::string& holder);
 
 // One paced step of freeing deleted trees, at most `reap_entries_per_step` records. Restartable: all its state is the
-// `detached` family. Returns whether anything is left.
+// `detached` family; context.reap says where to look. After an error that is to be dropped. Returns whether anything
+// may be left.
 absl::StatusOr<bool> ReapDetached(OperationContext& context);
+
+// One paced step of what setReplication left to do, at most `replication_blocks_per_step` blocks. Restartable: all its
+// state is stored (ReplicationChange). Returns whether anything is left.
+absl::StatusOr<bool> ContinueSetReplication(OperationContext& context);
 
 // One paced step of dropping retry sessions not used for the retention time, beginning after `cursor` (updated; empty
 // when a round is done). `unused_since`: those last used before it; by default what the batch's time gives, which a

@@ -24,23 +24,45 @@ struct Child {
   InodeRecord inode;
 };
 
-absl::StatusOr<std::optional<DetachedRecord>> FirstDetached(const MetaReader& reader) {
-  std::optional<DetachedRecord> first;
+// Puts the next roots that a scan finds, at most `limit`, on the backlog.
+absl::Status ScanForRoots(const MetaReader& reader, ReapBacklog* backlog, size_t limit) {
+  const std::string from = *backlog->scan_from;
+  backlog->scan_from.reset();
   absl::Status failed;
-  DOLMEN_RETURN_IF_ERROR(reader.Scan(Family::kDetached, "", "", [&](std::string_view, std::string_view value) {
+  DOLMEN_RETURN_IF_ERROR(reader.Scan(Family::kDetached, from, "", [&](std::string_view key, std::string_view value) {
     absl::StatusOr<DetachedRecord> record = DecodeDetached(value);
     failed = record.status();
-    if (record.ok()) first = *std::move(record);
-    return false;
+    if (!failed.ok()) return false;
+    if (backlog->roots.size() >= limit) {
+      backlog->scan_from = key;
+      return false;
+    }
+    backlog->roots.push_back(record->inode.id);
+    return true;
   }));
-  DOLMEN_RETURN_IF_ERROR(failed);
-  return first;
+  return failed;
 }
 
-absl::StatusOr<std::vector<Child>> FirstChildren(const MetaReader& reader, InodeId directory, size_t limit) {
+// The root the backlog names first, or else the first that a scan finds.
+absl::StatusOr<std::optional<DetachedRecord>> NextRoot(const MetaReader& reader, ReapBacklog* backlog, size_t limit) {
+  for (;; backlog->roots.pop_front()) {
+    if (backlog->roots.empty() && backlog->scan_from.has_value()) {
+      DOLMEN_RETURN_IF_ERROR(ScanForRoots(reader, backlog, limit));
+    }
+    if (backlog->roots.empty()) return std::nullopt;
+    DOLMEN_ASSIGN_OR_RETURN(const std::optional<std::string> stored,
+                            reader.Get(Family::kDetached, keys::Id(backlog->roots.front())));
+    if (!stored.has_value()) continue;
+    DOLMEN_ASSIGN_OR_RETURN(DetachedRecord root, DecodeDetached(*stored));
+    return root;
+  }
+}
+
+absl::StatusOr<std::vector<Child>> FirstChildren(const MetaReader& reader, InodeId directory, const std::string& from,
+                                                 size_t limit) {
   std::vector<Child> children;
   absl::Status failed;
-  DOLMEN_RETURN_IF_ERROR(reader.Scan(Family::kInodes, keys::InodePrefix(directory), keys::InodePrefixEnd(directory),
+  DOLMEN_RETURN_IF_ERROR(reader.Scan(Family::kInodes, from, keys::InodePrefixEnd(directory),
                                      [&](std::string_view key, std::string_view value) {
                                        absl::StatusOr<InodeRecord> inode = DecodeInode(value);
                                        absl::StatusOr<keys::InodeKey> place = keys::ParseInode(key);
@@ -77,14 +99,26 @@ absl::Status ReapChild(OperationContext& context, const DetachedRecord& parent, 
 }  // namespace
 
 absl::StatusOr<bool> ReapDetached(OperationContext& context) {
+  if (context.reap == nullptr) {
+    ReapBacklog scanned_anew;
+    context.reap = &scanned_anew;
+    const absl::StatusOr<bool> left = ReapDetached(context);
+    context.reap = nullptr;
+    return left;
+  }
   uint64_t budget = std::max<uint64_t>(context.settings->reap_entries_per_step, 1);
+  ReapBacklog& backlog = *context.reap;
+  const size_t most_roots = budget + 1;  // a step needs no more
   while (true) {
-    DOLMEN_ASSIGN_OR_RETURN(std::optional<DetachedRecord> root, FirstDetached(*context.batch));
+    DOLMEN_ASSIGN_OR_RETURN(std::optional<DetachedRecord> root, NextRoot(*context.batch, &backlog, most_roots));
     if (!root.has_value()) return false;
     if (budget == 0) return true;
     InodeRecord& inode = root->inode;
     if (inode.is_directory) {
-      DOLMEN_ASSIGN_OR_RETURN(std::vector<Child> children, FirstChildren(*context.batch, inode.id, budget));
+      const bool goes_on = backlog.partial_root == inode.id;
+      DOLMEN_ASSIGN_OR_RETURN(
+          std::vector<Child> children,
+          FirstChildren(*context.batch, inode.id, goes_on ? backlog.next_child : keys::InodePrefix(inode.id), budget));
       if (children.size() != std::min(inode.child_count, budget)) {
         return MakeError(ErrorReason::kDamaged,
                          absl::StrCat("the deleted directory ", inode.id.ToString(),
@@ -92,6 +126,8 @@ absl::StatusOr<bool> ReapDetached(OperationContext& context) {
       }
       for (Child& child : children) {
         if (budget == 0) break;
+        backlog.partial_root = inode.id;
+        backlog.next_child = keys::Inode(inode.id, child.name);
         DOLMEN_RETURN_IF_ERROR(ReapChild(context, *root, std::move(child), &budget));
         --inode.child_count;
       }

@@ -6,9 +6,9 @@
 #include "common/error.h"
 #include "common/utf8.h"
 #include "namenode/core/ops/ops.h"
+#include "namenode/core/ops/tree.h"
 #include "namenode/core/path_resolver.h"
 #include "namenode/core/permission.h"
-#include "namenode/core/tables.h"
 
 namespace dolmen::namenode::ops {
 
@@ -71,11 +71,7 @@ absl::StatusOr<protocol::SetAttributesReply> Decide(OperationContext& context, c
   inode.modified = request.modified.value_or(inode.modified);
   inode.accessed = request.accessed.value_or(inode.accessed);
   if (inode == before) return protocol::SetAttributesReply();
-  if (path.IsRoot()) {
-    PutInode(context, InodeId(), "", &inode);
-  } else {
-    PutInode(context, path.Parent().id, path.names.back(), &inode);
-  }
+  PutAt(context, &path, path.names.size());
   return protocol::SetAttributesReply();
 }
 

@@ -13,20 +13,15 @@
 
 namespace dolmen::namenode::ops {
 
-namespace {
-
-// Writes the inode at `depth` of `path`.
-void Put(OperationContext& context, InodePath* path, size_t depth) {
+void PutAt(OperationContext& context, InodePath* path, size_t depth) {
   PutInode(context, depth == 0 ? InodeId() : path->inodes[depth - 1].id,
            depth == 0 ? std::string_view() : std::string_view(path->names[depth - 1]), &path->inodes[depth]);
 }
 
-// An entry came or went: HDFS never sets a directory's time back.
+// HDFS never sets a directory's time back.
 void Touch(OperationContext& context, InodeRecord* directory) {
   directory->modified = std::max(directory->modified, context.now);
 }
-
-}  // namespace
 
 absl::Status CheckParentExists(const InodePath& path) {
   if (path.names.size() <= 1 || path.ParentExists()) return absl::OkStatus();
@@ -74,7 +69,7 @@ absl::Status AddEntry(OperationContext& context, InodePath* path, InodeRecord re
   LinkInode(context, path->inodes[parent].id, path->names[parent], &path->inodes.back());
   ++path->inodes[parent].child_count;
   Touch(context, &path->inodes[parent]);
-  Put(context, path, parent);
+  PutAt(context, path, parent);
   return AddToTotals(context, path->Ids(parent + 1), delta);
 }
 
@@ -85,7 +80,7 @@ absl::Status TakeEntry(OperationContext& context, InodePath* path) {
   path->inodes.pop_back();
   --path->inodes[parent].child_count;
   Touch(context, &path->inodes[parent]);
-  Put(context, path, parent);
+  PutAt(context, path, parent);
   return AddToTotals(context, path->Ids(parent + 1), delta.Negated());
 }
 
@@ -103,6 +98,7 @@ absl::Status PutIntoDetached(OperationContext& context, InodeRecord inode, WallT
     inode.under_construction = false;
   }
   inode.changed_at = context.commit;
+  if (context.reap != nullptr) context.reap->Add(inode.id);
   PutDetached(context, {.inode = std::move(inode), .deleted_at = deleted_at});
   return absl::OkStatus();
 }

@@ -10,6 +10,11 @@
 
 namespace dolmen::namenode::ops {
 
+// Writes the record of the existing inode at `depth` of `path` (0: the root).
+void PutAt(OperationContext& context, InodePath* path, size_t depth);
+// An entry of the directory came or went.
+void Touch(OperationContext& context, InodeRecord* directory);
+
 // createParent=false: the parent must exist. kFileNotFound "Parent directory doesn't exist: <parent>".
 absl::Status CheckParentExists(const InodePath& path);
 

@@ -155,7 +155,9 @@ TEST(PathMessageTest, OnlyTheFirstLineIsShown) {
 TEST(CommandTextTest, UsageLines) {
   EXPECT_EQ(UsageLine(*FindCommandText("ls")),
             "Usage: hadoop fs [generic options] -ls [-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [<path> ...]\n");
-  EXPECT_EQ(ShortUsage(*FindCommandText("put")), "-put [-f] [-p] [-l] [-d] [-t <thread count>] <localsrc> ... <dst>");
+  EXPECT_EQ(ShortUsage(*FindCommandText("put")),
+            "-put [-f] [-p] [-l] [-d] [-t <thread count>] [-q <thread pool queue size>] [--no-progress] <localsrc> ... "
+            "<dst>");
   EXPECT_EQ(FindCommandText("-ls"), nullptr);
 }
 

@@ -89,6 +89,20 @@ TEST_F(FormatTest, TimesBefore1970DoNotRoundTheWrongWay) {
   EXPECT_EQ(UtcSecond(0), "1970-01-01 00:00:00");
 }
 
+TEST_F(FormatTest, LocalTimesAreReadAndCountOn) {
+  EXPECT_EQ(ParseLocalSecond("20210425:101112"), 1'619'345'472'000);
+  EXPECT_EQ(ParseLocalSecond("19700101:000000"), 0);
+  EXPECT_EQ(ParseLocalSecond("20210431:000000"), ParseLocalSecond("20210501:000000"));
+  EXPECT_EQ(ParseLocalSecond("20210101:246000"), ParseLocalSecond("20210102:010000"));
+  for (const char* bad :
+       {"", "x", "20210425", "20210425:10111", "20210425:1011123", "2021-425:101112", "20210425101112:"}) {
+    EXPECT_EQ(ParseLocalSecond(bad), std::nullopt) << bad;
+  }
+  setenv("TZ", "Europe/Berlin", 1);
+  tzset();
+  EXPECT_EQ(ParseLocalSecond("20210425:121112"), 1'619'345'472'000) << "summer time";
+}
+
 TEST_F(FormatTest, LsLinesHaveHdfsColumns) {
   LsColumns columns{LsStyle{}};
   columns.Include(Directory("dir1"));

@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <functional>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -13,6 +16,7 @@
 #include <vector>
 
 #include "client/cli/app.h"
+#include "client/cli/command_text.h"
 #include "tests/support/fake_file_system_client.h"
 
 namespace dolmen::cli {
@@ -52,7 +56,7 @@ class ShellFixture : public ::testing::Test {
           const auto found = environment_.find(name);
           return found == environment_.end() ? nullptr : found->second.c_str();
         },
-        .streams = {.out = out, .err = err, .input_fd = pipe_fds[0]},
+        .streams = {.out = out, .err = err, .input_fd = pipe_fds[0], .output_fd = output_fd_, .terminal = terminal_},
         .version = "1.2.3",
         .run_daemon =
             [this](const std::string& program, const std::vector<std::string>& args) {
@@ -60,10 +64,31 @@ class ShellFixture : public ::testing::Test {
               daemon_.insert(daemon_.end(), args.begin(), args.end());
               return 42;
             },
-        .catch_interrupts = [this] { return &interrupted_; }};
+        .catch_interrupts = [this] { return &interrupted_; },
+        .sleep =
+            [this](std::chrono::milliseconds time) {
+              slept_.push_back(time);
+              if (while_asleep_) while_asleep_();
+            }};
     const int code = RunApp(app, std::move(words));
     close(pipe_fds[0]);
     return Printed{code, out.str(), err.str()};
+  }
+
+  void ExpectRun(std::string_view line, int code, std::string_view out, std::string_view err) {
+    const Printed printed = Run(line);
+    EXPECT_EQ(printed.out, out) << line;
+    EXPECT_EQ(printed.err, err) << line;
+    EXPECT_EQ(printed.code, code) << line;
+  }
+  // A usage error: the message, the list of commands, the command's usage; 255.
+  void ExpectUsage(std::string_view line, std::string_view first_line, const char* command) {
+    const Printed printed = Run(line);
+    EXPECT_EQ(printed.err, std::string(first_line) + "\n" + CommandList(/*help=*/false) +
+                               (command == nullptr ? "" : UsageLine(*FindCommandText(command))))
+        << line;
+    EXPECT_EQ(printed.out, "") << line;
+    EXPECT_EQ(printed.code, 255) << line;
   }
 
   // Commands in a row keep one file system; the session owns only a handle to it.
@@ -75,6 +100,10 @@ class ShellFixture : public ::testing::Test {
   std::map<std::string, std::string> environment_;
   std::vector<std::string> daemon_;
   std::atomic<bool> interrupted_{false};
+  std::vector<std::chrono::milliseconds> slept_;  // instead of really sleeping
+  std::function<void()> while_asleep_;
+  int output_fd_ = -1;  // not owned, as `terminal_`
+  int terminal_ = -1;
 };
 
 // Forwards to a file system that outlives it.
@@ -88,6 +117,25 @@ class BorrowedClient final : public FileSystemClient {
     return fs_.Create(path, options);
   }
   absl::StatusOr<std::unique_ptr<InputStream>> Open(const std::string& path) override { return fs_.Open(path); }
+  absl::Status Concat(const std::string& target, const std::vector<std::string>& sources) override {
+    return fs_.Concat(target, sources);
+  }
+  absl::StatusOr<bool> SetReplication(const std::string& path, uint32_t replication) override {
+    return fs_.SetReplication(path, replication);
+  }
+  absl::StatusOr<bool> IsFileClosed(const std::string& path) override { return fs_.IsFileClosed(path); }
+  absl::StatusOr<ContentSummary> GetContentSummary(const std::string& path) override {
+    return fs_.GetContentSummary(path);
+  }
+  absl::StatusOr<FileChecksum> GetFileChecksum(const std::string& path, uint64_t length) override {
+    return fs_.GetFileChecksum(path, length);
+  }
+  absl::Status ListOpenFiles(const std::string& path, const std::function<bool(const OpenFile&)>& visit) override {
+    return fs_.ListOpenFiles(path, visit);
+  }
+  absl::Status CheckFiles(const std::string& path, const std::function<bool(const CheckedEntry&)>& visit) override {
+    return fs_.CheckFiles(path, visit);
+  }
   absl::StatusOr<bool> Rename(const std::string& a, const std::string& b) override { return fs_.Rename(a, b); }
   absl::Status RenameExact(const std::string& a, const std::string& b, bool overwrite) override {
     return fs_.RenameExact(a, b, overwrite);
@@ -113,6 +161,9 @@ class BorrowedClient final : public FileSystemClient {
   }
   absl::StatusOr<ClusterStats> GetStats() override { return fs_.GetStats(); }
   absl::StatusOr<std::vector<DatanodeReport>> GetDatanodeReport() override { return fs_.GetDatanodeReport(); }
+  absl::StatusOr<DatanodeLocalInfo> GetDatanodeLocalInfo(const std::string& address) override {
+    return fs_.GetDatanodeLocalInfo(address);
+  }
   absl::StatusOr<ServerDefaults> GetServerDefaults() override { return fs_.GetServerDefaults(); }
   absl::StatusOr<bool> SetSafeMode(SafeMode action) override { return fs_.SetSafeMode(action); }
   const std::string& user() const override { return fs_.user(); }

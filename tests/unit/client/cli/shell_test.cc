@@ -15,24 +15,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class ShellTest : public ShellFixture {
- protected:
-  void ExpectRun(std::string_view line, int code, std::string_view out, std::string_view err) {
-    const Printed printed = Run(line);
-    EXPECT_EQ(printed.out, out) << line;
-    EXPECT_EQ(printed.err, err) << line;
-    EXPECT_EQ(printed.code, code) << line;
-  }
-  // A usage error: the message, the list of commands, the command's usage; 255.
-  void ExpectUsage(std::string_view line, std::string_view first_line, const char* command) {
-    const Printed printed = Run(line);
-    EXPECT_EQ(printed.err, std::string(first_line) + "\n" + CommandList(/*help=*/false) +
-                               (command == nullptr ? "" : UsageLine(*FindCommandText(command))))
-        << line;
-    EXPECT_EQ(printed.out, "") << line;
-    EXPECT_EQ(printed.code, 255) << line;
-  }
-};
+class ShellTest : public ShellFixture {};
 
 // ---- the framework ----
 
@@ -115,7 +98,8 @@ TEST_F(ShellTest, ASettingsFileThatCannotBeReadIsNamedWithItsOrigin) {
 
 TEST_F(ShellTest, BadSettingsAreOneLine) {
   ExpectRun("dfs -D fs.permissions.umask-mode=9x -ls /", 255, "",
-            "dolmen: umask '9x': expected an octal number from 000 to 777, as 022\n");
+            "dolmen: umask '9x': expected an octal number from 000 to 777, as 022, or what is kept, as "
+            "u=rwx,g=rx,o=\n");
   ExpectRun("dfs -fs nonsense -ls /", 1, "",
             "ls: the default file system 'nonsense' is not of the form dolmen://host:port\n");
   EXPECT_EQ(Run("dfs -D some.other.property=1 -ls /").code, 0);
@@ -262,6 +246,8 @@ TEST_F(ShellTest, MkdirAppliesTheUmask) {
   ExpectRun("dfs -mkdir /a", 0, "", "");
   EXPECT_EQ(fs_.Status("/a").permission, 0755);
   ExpectRun("dfs -D fs.permissions.umask-mode=077 -mkdir /b", 0, "", "");
+  ExpectRun("dfs -D fs.permissions.umask-mode=u=rwx,g=rx,o= -mkdir /kept", 0, "", "");
+  EXPECT_EQ(fs_.Status("/kept").permission, 0750);
   EXPECT_EQ(fs_.Status("/b").permission, 0700);
 }
 

@@ -114,6 +114,9 @@ TEST(ConvertClientTest, MutationRequestsSurviveARoundTrip) {
   ExpectSurvives(protocol::SetAttributesRequest{"/a", 0777, "ann", "staff", WallTime{5}, WallTime{0}});
   ExpectSurvives(protocol::SetAttributesRequest{.path = "/a", .permission = 0});
   ExpectSurvives(protocol::FsyncRequest{"/f", InodeId(20000), "h"});
+  ExpectSurvives(protocol::ConcatRequest{"/d/a", {"/d/b", "/d/\xC3\xA4"}});
+  ExpectSurvives(protocol::ConcatRequest{.target = "/d/a"});
+  ExpectSurvives(protocol::SetReplicationRequest{"/f", 7});
 }
 
 TEST(ConvertClientTest, MutationRepliesSurviveARoundTrip) {
@@ -127,6 +130,8 @@ TEST(ConvertClientTest, MutationRepliesSurviveARoundTrip) {
   ExpectSurvives(protocol::DeleteReply{true});
   ExpectSurvives(protocol::SetAttributesReply());
   ExpectSurvives(protocol::FsyncReply());
+  ExpectSurvives(protocol::ConcatReply());
+  ExpectSurvives(protocol::SetReplicationReply{true});
 }
 
 TEST(ConvertClientTest, QueriesSurviveARoundTrip) {
@@ -140,6 +145,12 @@ TEST(ConvertClientTest, QueriesSurviveARoundTrip) {
   ExpectSurvives(protocol::GetFsStatsRequest());
   ExpectSurvives(protocol::GetDatanodeReportRequest());
   ExpectSurvives(protocol::GetServerDefaultsRequest());
+  ExpectSurvives(protocol::GetContentSummaryRequest{"/d"});
+  ExpectSurvives(protocol::IsFileClosedRequest{"/f"});
+  ExpectSurvives(protocol::ListOpenFilesRequest{"/d", InodeId(16400), 7});
+  ExpectSurvives(protocol::ListOpenFilesRequest());
+  ExpectSurvives(protocol::CheckFilesRequest{.path = "/d"});
+  ExpectSurvives(protocol::CheckFilesRequest{"/d", "/d/e/f", InodeId(20000), 7, 10, 20});
 }
 
 TEST(ConvertClientTest, QueryRepliesSurviveARoundTrip) {
@@ -160,6 +171,19 @@ TEST(ConvertClientTest, QueryRepliesSurviveARoundTrip) {
   reported.last_full_report_age_ms = 0;
   ExpectSurvives(protocol::GetDatanodeReportReply{{entry, reported}});
   ExpectSurvives(protocol::GetServerDefaultsReply{ClusterId("CID-1"), 1 << 27, 3, 512, 1 << 20, 60'000, "0.1.0"});
+  ExpectSurvives(protocol::GetContentSummaryReply{UINT64_MAX, 2, 3, 4});
+  ExpectSurvives(protocol::IsFileClosedReply{true});
+  ExpectSurvives(protocol::ListOpenFilesReply{
+      {{InodeId(16386), "/d/" + std::string(40'000, 'x'), "h", "10.0.0.1"}}, InodeId(16400), true});
+  ExpectSurvives(protocol::ListOpenFilesReply());
+  ExpectSurvives(protocol::CheckFilesReply());
+  const protocol::CheckedBlock checked{SomeBlock(), true, 3, 1, 2, {{0, protocol::ReplicaCondition::kStale}}};
+  ExpectSurvives(
+      protocol::CheckFilesReply{true,
+                                "BP-1",
+                                SomeLocatedBlock().locations,
+                                {{"/d", SomeStatus(), 0, {}, false}, {"/d/f", SomeStatus(), 4, {checked}, true}},
+                                true});
 }
 
 TEST(ConvertClientTest, HeadersSurviveARoundTrip) {
@@ -275,12 +299,46 @@ TEST(ConvertClientTest, RequestsOfTheWrongShapeAreRefused) {
   ExpectRefused<List>(
       list, [](List* r) { r->set_start_after("a/b"); }, "start_after");
 
+  const v1::CheckFilesRequest check = ToProto(protocol::CheckFilesRequest{.path = "/"});
+  using Check = v1::CheckFilesRequest;
+  ExpectRefused<Check>(
+      check, [](Check* r) { r->set_entry_limit(1001); }, "entry_limit: 1001");
+  ExpectRefused<Check>(
+      check, [](Check* r) { r->set_block_limit(0); }, "block_limit: 0");
+  ExpectRefused<Check>(
+      check, [](Check* r) { r->set_after("a"); }, "after");
+
   using Attributes = v1::SetAttributesRequest;
   const Attributes attributes = ToProto(protocol::SetAttributesRequest{.path = "/"});
   ExpectRefused<Attributes>(
       attributes, [](Attributes* r) { r->set_owner(""); }, "owner: is empty");
   ExpectRefused<Attributes>(
       attributes, [](Attributes* r) { r->set_permission(1 << 16); }, "permission: 65536");
+
+  using Concat = v1::ConcatRequest;
+  const Concat concat = ToProto(protocol::ConcatRequest{"/d/a", {"/d/b"}});
+  ExpectRefused<Concat>(
+      concat, [](Concat* r) { r->clear_target(); }, "target");
+  ExpectRefused<Concat>(
+      concat, [](Concat* r) { r->add_sources("b"); }, "sources");
+  ExpectRefused<Concat>(
+      concat,
+      [](Concat* r) {
+        for (size_t i = 0; i < kMaxConcatSources; ++i) r->add_sources("/d/c");
+      },
+      "sources: 10001");
+
+  using Replication = v1::SetReplicationRequest;
+  ExpectRefused<Replication>(
+      ToProto(protocol::SetReplicationRequest{"/f", 1}), [](Replication* r) { r->set_replication(65536); },
+      "replication: 65536");
+
+  using OpenFiles = v1::ListOpenFilesRequest;
+  const OpenFiles open_files = ToProto(protocol::ListOpenFilesRequest());
+  ExpectRefused<OpenFiles>(
+      open_files, [](OpenFiles* r) { r->set_limit(0); }, "limit: 0");
+  ExpectRefused<OpenFiles>(
+      open_files, [](OpenFiles* r) { r->set_after(kIdLimit); }, "after");
 
   using SafeMode = v1::SetSafeModeRequest;
   const SafeMode safe_mode = ToProto(protocol::SetSafeModeRequest());
@@ -346,6 +404,17 @@ TEST(ConvertClientTest, RepliesOfTheWrongShapeAreRefused) {
   const Defaults defaults = ToProto(protocol::GetServerDefaultsReply{.cluster = ClusterId("CID-1")});
   ExpectRefused<Defaults>(
       defaults, [](Defaults* r) { r->clear_cluster(); }, "cluster");
+  ExpectRefused<Defaults>(
+      defaults, [](Defaults* r) { r->clear_checksum_type(); }, "checksum_type: 0");
+
+  using OpenFiles = v1::ListOpenFilesReply;
+  const OpenFiles open_files =
+      ToProto(protocol::ListOpenFilesReply{{{InodeId(16386), "/f", "h", "host"}}, InodeId(16386), false});
+  ExpectRefused<OpenFiles>(
+      open_files, [](OpenFiles* r) { r->mutable_files(0)->clear_inode(); }, "files[0]: inode");
+  ExpectRefused<OpenFiles>(
+      open_files, [](OpenFiles* r) { r->mutable_files(0)->set_path(std::string((1 << 20) + 1, 'x')); },
+      "files[0]: path");
 }
 
 }  // namespace

@@ -192,6 +192,8 @@ TEST(ConvertDataTest, MessagesOfTheDataPathSurviveARoundTrip) {
   ExpectSurvives(protocol::ReadRequest{SomeBlock(), 512, 1 << 20, "token", "c"});
   ExpectSurvives(protocol::VisibleLengthRequest{SomeBlock(), "token"});
   ExpectSurvives(protocol::VisibleLengthReply{12345});
+  ExpectSurvives(protocol::BlockChecksumRequest{SomeBlock(), "token"});
+  ExpectSurvives(protocol::BlockChecksumReply{512, 77, "0123456789abcdef"});
 }
 
 TEST(ConvertDataTest, AcksKeepTheCulpritAndItsReason) {

@@ -374,6 +374,8 @@ TEST_F(CommitQueueTest, InSafeModeMutationsAreRefusedInTheWordsOfHdfs) {
       {protocol::SetAttributesRequest{.path = "/f", .owner = "bob"}, "Cannot set owner for /f"},
       {protocol::SetAttributesRequest{.path = "/f", .modified = WallTime{5}}, "Cannot set times /f"},
       {protocol::FsyncRequest{.path = "/f"}, "Cannot fsync file /f"},
+      {protocol::ConcatRequest{.target = "/f", .sources = {"/g"}}, "Cannot concat /f"},
+      {protocol::SetReplicationRequest{.path = "/f", .replication = 2}, "Cannot set replication for /f"},
   };
   for (const auto& [request, prefix] : cases) {
     const Answer answer = RunOne(request);
@@ -481,6 +483,26 @@ TEST_F(CommitQueueTest, TheReaperWorksUntilNothingIsLeft) {
   EXPECT_FALSE(queue->reap_left());
   MustRunOne(Delete("/d"));
   EXPECT_TRUE(queue->reap_left()) << "a deletion makes new work";
+}
+
+TEST_F(CommitQueueTest, AChangeOfReplicationGoesOnUntilNothingIsLeft) {
+  queue->Enqueue(ReplicationStep{});
+  RunBatch();
+  EXPECT_FALSE(queue->replication_left()) << "one look after the start";
+  const InodeId file = MustCreate("/f");
+  protocol::Block block = MustAddBlock(file);
+  block.length = 512;
+  const protocol::AddBlockRequest more{.path = "/f", .inode = file, .holder = "writer", .previous = block};
+  ASSERT_TRUE(RunOne(more).ok());
+  settings.replication_blocks_per_step = 1;
+  EXPECT_TRUE(
+      Get<protocol::SetReplicationReply>(RunOne(protocol::SetReplicationRequest{.path = "/f", .replication = 1})).done);
+  EXPECT_TRUE(queue->replication_left());
+  queue->Enqueue(ReplicationStep{});
+  RunBatch();
+  EXPECT_FALSE(queue->replication_left());
+  EXPECT_EQ(GetBlock(*store->View(), block.id).value()->replicas_wanted, 1u);
+  EXPECT_FALSE(FirstReplicationChange(*store->View())->has_value());
 }
 
 constexpr uint64_t kHighStamp = uint64_t{1} << 50;  // above those of the first epochs

@@ -87,6 +87,28 @@ TEST(KeyCodecTest, AQuarantinedRangeIsItsFirstIdAndTheFirstAfterIt) {
   }
 }
 
+TEST(KeyCodecTest, ChangesOfReplicationAreOneRangeInOrderOfTheirInodes) {
+  Random random(5);
+  for (int i = 0; i < 1000; ++i) {
+    const uint64_t a = RandomId(random), b = RandomId(random);
+    EXPECT_EQ(Replication(InodeId(a)) < Replication(InodeId(b)), a < b);
+    EXPECT_EQ(ParseReplication(Replication(InodeId(a))).value(), InodeId(a));
+    EXPECT_EQ(ParseReplicationValue(ReplicationValue(a)).value(), a);
+    EXPECT_LE(kReplicationStart, Replication(InodeId(a)));
+    EXPECT_LT(Replication(InodeId(a)), kReplicationEnd);
+    EXPECT_FALSE(Quarantined(BlockId(b)) >= kReplicationStart);
+  }
+  for (const std::string_view other : {kNamespaceInfo, kCounters, kCommitHeader}) {
+    EXPECT_TRUE(other < kReplicationStart || other >= kReplicationEnd) << other;
+  }
+  for (const char* bad : {"r", "r1234567", "r123456789", "x12345678"}) {
+    EXPECT_EQ(ReasonOf(ParseReplication(bad).status()), ErrorReason::kDamaged) << bad;
+  }
+  for (const char* bad : {"", "\xac", "\xac\x02 "}) {
+    EXPECT_EQ(ReasonOf(ParseReplicationValue(bad).status()), ErrorReason::kDamaged) << bad;
+  }
+}
+
 TEST(KeyCodecTest, KeysOfAnotherLengthAreDamage) {
   for (const std::string& bad : {std::string(), std::string(7, 'x'), std::string(9, 'x')}) {
     EXPECT_EQ(ReasonOf(ParseId(bad).status()), ErrorReason::kDamaged);

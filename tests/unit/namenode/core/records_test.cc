@@ -1,4 +1,3 @@
-#include "build_paths.h"
 #include "namenode/core/records.h"
 
 #include <fstream>
@@ -8,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "build_paths.h"
 #include "common/error.h"
 #include "common/random.h"
 #include "gtest/gtest.h"
@@ -134,7 +134,7 @@ p::LocatedBlock RandomLocatedBlock(Random& random) {
 }
 
 Answer RandomAnswer(Random& random) {
-  switch (random.Uniform(10)) {
+  switch (random.Uniform(12)) {
     case 0:
       return p::MutationReply(p::MkdirsReply{});
     case 1:
@@ -153,6 +153,10 @@ Answer RandomAnswer(Random& random) {
       return p::MutationReply(p::SetAttributesReply{});
     case 8:
       return p::MutationReply(p::FsyncReply{});
+    case 9:
+      return p::MutationReply(p::ConcatReply{});
+    case 10:
+      return p::MutationReply(p::SetReplicationReply{random.OneIn(2)});
     default:
       return MakeError(static_cast<absl::StatusCode>(random.Between(1, 16)),
                        static_cast<ErrorReason>(random.Between(0, 32)), RandomText(random));
@@ -342,6 +346,11 @@ TEST(RecordsTest, DifferentRequestsHaveDifferentDigests) {
       p::SetAttributesRequest{.path = "/a", .modified = WallTime{1}},
       p::SetAttributesRequest{.path = "/a", .accessed = WallTime{1}},
       p::FsyncRequest{.path = "/a"},
+      p::ConcatRequest{.target = "/a"},
+      p::ConcatRequest{.target = "/a", .sources = {"/b", "/c"}},
+      p::ConcatRequest{.target = "/a", .sources = {"/c", "/b"}},
+      p::SetReplicationRequest{.path = "/a", .replication = 1},
+      p::SetReplicationRequest{.path = "/a", .replication = 2},
   };
   std::set<uint64_t> digests;
   for (const p::Mutation& request : requests) {

@@ -38,7 +38,8 @@ class ClientServiceTest : public ::testing::Test {
     const NamenodeCore& description = *core;
     board_ = std::make_unique<GuardedBoard>(identity);
     thread_ = std::make_unique<CoreThread>(std::move(core), store_.get(), &clock_, board_.get(), [](absl::Status) {});
-    service_ = std::make_unique<ClientService>(thread_.get(), &replicas_, &callers_, &queries_, &clock_, description);
+    service_ = std::make_unique<ClientService>(thread_.get(), &replicas_, &callers_, /*homes=*/nullptr, &queries_,
+                                               &clock_, description);
     thread_->Start();
     server_ = std::make_unique<rpc::UnaryServer>();
     rpc::UnaryQueue* const clients = server_->AddQueue("clients", {});

@@ -6,38 +6,12 @@
 #include <string>
 
 #include "common/error.h"
-#include "common/faulty_file_system.h"
-#include "common/memory_file_system.h"
-#include "common/random.h"
-#include "gtest/gtest.h"
-#include "namenode/storage/metadata_directory.h"
-#include "namenode/storage/rocksdb_file_system.h"
-#include "rocksdb/env.h"
-#include "rocksdb/system_clock.h"
+#include "tests/unit/namenode/storage/powered_machine.h"
 
 namespace dolmen::namenode {
 namespace {
 
-constexpr WallTime kNow{1'700'000'000'000};
 constexpr int kKeys = 40;
-
-// RocksDB's background threads sleep for a second after a disk error; nobody has time for that here.
-class NeverSleeps final : public rocksdb::SystemClockWrapper {
- public:
-  NeverSleeps() : SystemClockWrapper(rocksdb::SystemClock::Default()) {}
-  const char* Name() const override { return "NeverSleeps"; }
-  void SleepForMicroseconds(int) override {}
-};
-class TestEnv final : public rocksdb::EnvWrapper {
- public:
-  explicit TestEnv(std::unique_ptr<rocksdb::Env> files) : EnvWrapper(files.get()), files_(std::move(files)) {
-    file_system_ = files_->GetFileSystem();
-    system_clock_ = std::make_shared<NeverSleeps>();
-  }
-
- private:
-  const std::unique_ptr<rocksdb::Env> files_;
-};
 
 // What commit `number` writes is a function of it, so that any prefix can be told from the number alone.
 CommitBatch BatchOf(CommitNumber number, Epoch epoch) {
@@ -51,24 +25,14 @@ CommitBatch BatchOf(CommitNumber number, Epoch epoch) {
       changes[key] = absl::StrCat(number.value(), " ") + random.Bytes(random.OneIn(10) ? 70'000 : 2'000);
     }
   }
-  CommitBatch batch{.number = number, .epoch = epoch, .time = kNow};
+  CommitBatch batch{.number = number, .epoch = epoch, .time = PoweredMachine::kNow};
   for (auto& [key, value] : changes) batch.writes.push_back({Family::kBlocks, key, value});
   return batch;
 }
 
-// One machine: a memory disk, with RocksDB on it through the fault injector.
 class Machine {
  public:
-  explicit Machine(uint64_t seed) : random_(seed), faulty_(&disk_, seed) {
-    Boot();
-    EXPECT_TRUE(disk_.CreateDirectories("/srv").ok());
-    EXPECT_TRUE(disk_.SyncDirectory("/").ok());
-    const auto formatted = MetadataDirectory::Format(
-        faulty_, "/srv/name", {.superuser = "a", .supergroup = "b", .now = kNow, .seed = seed}, Options());
-    EXPECT_TRUE(formatted.ok()) << formatted.status();
-    EXPECT_TRUE(disk_.SyncDirectory("/srv").ok());
-  }
-  ~Machine() { LosePower(); }
+  explicit Machine(uint64_t seed) : machine_(seed) {}
 
   // Starts, commits some, loses power at some moment.
   void Cycle() {
@@ -78,12 +42,12 @@ class Machine {
                                           FileOperation::kSyncDirectory, FileOperation::kRemove, FileOperation::kOpen};
       const FileOperation kind = kKinds[random_.Uniform(std::size(kKinds))];
       const bool short_write = kind == FileOperation::kWrite && random_.OneIn(2);
-      faulty_.AddRule({.operation = kind,
-                       .fault = short_write ? FileFault::kShortWrite : FileFault::kIoError,
-                       .skip = random_.Uniform(random_.OneIn(2) ? 30 : 300),
-                       .times = UINT64_MAX});
+      machine_.faults().AddRule({.operation = kind,
+                                 .fault = short_write ? FileFault::kShortWrite : FileFault::kIoError,
+                                 .skip = random_.Uniform(random_.OneIn(2) ? 30 : 300),
+                                 .times = UINT64_MAX});
     }
-    auto opened = MetadataDirectory::Open(faulty_, "/srv/name", kNow, random_.Next(), Options());
+    auto opened = machine_.Start();
     if (!opened.ok()) {
       EXPECT_TRUE(doomed) << opened.status();
       EXPECT_NE(ReasonOf(opened.status()), ErrorReason::kFileNotFound) << opened.status();
@@ -105,33 +69,10 @@ class Machine {
       LogIfError((*opened)->replicas()->Write({{ReplicaFamily::kMeta, "x", random_.Bytes(100)}}),
                  "the disk may be gone");
     }
-    LosePower(opened.ok() ? std::move(*opened) : nullptr);
+    machine_.LosePower(opened.ok() ? std::move(*opened) : nullptr);
   }
 
  private:
-  MetadataDirectory::Options Options() const {
-    const RocksDbSizes tiny{.block_cache_bytes = 1 << 20,
-                            .write_buffer_bytes = 64 << 10,
-                            .all_write_buffers_bytes = 256 << 10,
-                            .max_log_bytes = 200 << 10,
-                            .background_jobs = 2};
-    return {.store = {.sizes = tiny, .env = env_.get()}, .replica_store = tiny};
-  }
-
-  void Boot() {
-    adapter_ = std::make_shared<RocksDbFileSystem>(&faulty_, RocksDbFileSystem::Calls::kOneAtATime);
-    env_ = std::make_unique<TestEnv>(rocksdb::NewCompositeEnv(adapter_));
-  }
-
-  void LosePower(std::unique_ptr<MetadataDirectory> running = nullptr) {
-    adapter_->Disconnect([&] { disk_.PowerLoss(random_); });
-    running.reset();
-    faulty_.ClearRules();
-    env_.reset();
-    adapter_.reset();
-    Boot();
-  }
-
   // The state found is that of its commit number, which is not before the last acknowledged one.
   void Check(MetadataDirectory& opened) {
     const std::shared_ptr<const MetaView> view = opened.store()->View();
@@ -170,11 +111,8 @@ class Machine {
     return state;
   }
 
-  Random random_;
-  MemoryFileSystem disk_;
-  FaultyFileSystem faulty_;
-  std::shared_ptr<RocksDbFileSystem> adapter_;
-  std::unique_ptr<rocksdb::Env> env_;
+  PoweredMachine machine_;
+  Random& random_ = machine_.random();
 
   CommitNumber number_;  // the newest the running store is known to hold
   CommitNumber acknowledged_;

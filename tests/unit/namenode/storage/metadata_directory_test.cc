@@ -2,8 +2,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/coding.h"
 #include "common/error.h"
@@ -32,6 +34,10 @@ class MetadataDirectoryTest : public testing::Test {
   absl::StatusOr<std::unique_ptr<MetadataDirectory>> Open() {
     return MetadataDirectory::Open(*fs_, path_, WallTime{1'700'000'001'000}, ++seed_, {});
   }
+  absl::StatusOr<MetadataDirectory::Checked> Check() {
+    lines_.clear();
+    return MetadataDirectory::Check(*fs_, path_, {}, [this](std::string_view line) { lines_.emplace_back(line); });
+  }
   bool Says(const absl::Status& status, std::string_view text) {
     return MessageOf(status).find(text) != std::string_view::npos;
   }
@@ -40,6 +46,7 @@ class MetadataDirectoryTest : public testing::Test {
   const std::unique_ptr<FileSystem> fs_ = MakePosixFileSystem();
   std::string path_ = temporary_.File("name");
   uint64_t seed_ = 0;
+  std::vector<std::string> lines_;
 };
 
 TEST_F(MetadataDirectoryTest, AFormattedDirectoryOpensWithItsIdentity) {
@@ -153,6 +160,92 @@ TEST_F(MetadataDirectoryTest, ANewerLayoutIsRefusedBeforeAnyWrite) {
   EXPECT_TRUE(Says(refused, "layout version 2")) << refused;
   EXPECT_EQ((*RocksDbMetaStore::Open(*fs_, path_ + "/meta", {}))->View()->commit_number(), CommitNumber(2));
   EXPECT_EQ(ReasonOf(Format("CID-guess").status()), ErrorReason::kIllegalArgument);
+}
+
+// Every file of the store with its bytes.
+std::map<std::string, std::string> Contents(const std::string& directory) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : stdfs::recursive_directory_iterator(directory)) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream in(entry.path(), std::ios::binary);
+    contents[entry.path()] = std::string(std::istreambuf_iterator<char>(in), {});
+  }
+  return contents;
+}
+
+TEST_F(MetadataDirectoryTest, ACheckFindsNothingInASoundStoreAndChangesNothing) {
+  const NamespaceInfo info = *Format();
+  ASSERT_TRUE(Open().ok());
+  const auto before = Contents(path_);
+  for (int i = 0; i < 2; ++i) {
+    const auto checked = Check();
+    ASSERT_TRUE(checked.ok()) << checked.status();
+    EXPECT_EQ(checked->info, info);
+    EXPECT_EQ(checked->last_commit, CommitNumber(2));
+    EXPECT_EQ(checked->report.directories, 1u);
+    EXPECT_EQ(checked->report.violations, 0u);
+    EXPECT_EQ(lines_, std::vector<std::string>());
+  }
+  EXPECT_EQ(Contents(path_), before);
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(MetadataDirectoryTest, ACheckTellsEachViolation) {
+  ASSERT_TRUE(Format().ok());
+  {
+    const auto opened = Open();
+    ASSERT_TRUE(opened.ok());
+    std::vector<MetaWrite> writes;
+    for (const uint64_t id : {20'001, 20'002}) {
+      writes.push_back({Family::kOpen, keys::Id(InodeId(id)), EncodeOpen({.holder = "writer"})});
+    }
+    ASSERT_TRUE((*opened)->store()->Commit({.number = CommitNumber(3), .epoch = Epoch(1), .writes = writes}).ok());
+  }
+  const auto checked = Check();
+  ASSERT_TRUE(checked.ok()) << checked.status();
+  EXPECT_EQ(checked->report.violations, 2u);
+  EXPECT_EQ(lines_, (std::vector<std::string>{"open: inode_20001 is not under construction",
+                                              "open: inode_20002 is not under construction"}));
+}
+
+TEST_F(MetadataDirectoryTest, ACheckIgnoresATornTailAndLeavesIt) {
+  ASSERT_TRUE(Format().ok());
+  ASSERT_TRUE(Open().ok());
+  std::string newest;
+  for (const auto& entry : stdfs::directory_iterator(path_ + "/meta")) {
+    if (entry.path().extension() == ".log") newest = std::max(newest, entry.path().string());
+  }
+  ASSERT_FALSE(newest.empty());
+  std::ofstream(newest, std::ios::binary | std::ios::app) << std::string(100, '\x55');
+  const auto before = Contents(path_);
+  const auto checked = Check();
+  ASSERT_TRUE(checked.ok()) << checked.status();
+  EXPECT_EQ(checked->last_commit, CommitNumber(2));
+  EXPECT_EQ(checked->logs.files.back().file_bytes - checked->logs.files.back().valid_bytes, 100u);
+  EXPECT_EQ(Contents(path_), before);
+}
+
+TEST_F(MetadataDirectoryTest, ACheckRefusesWhatIsInUseOrNotFormatted) {
+  EXPECT_EQ(ReasonOf(Check().status()), ErrorReason::kFileNotFound);
+  EXPECT_FALSE(stdfs::exists(path_));
+  ASSERT_TRUE(Format().ok());
+  {
+    const auto opened = Open();
+    const absl::Status refused = Check().status();
+    EXPECT_EQ(ReasonOf(refused), ErrorReason::kBusy);
+    EXPECT_TRUE(Says(refused, "in use by a running namenode")) << refused;
+  }
+  EXPECT_TRUE(Check().ok());
+  stdfs::remove(path_ + "/meta/CURRENT");
+  EXPECT_EQ(ReasonOf(Check().status()), ErrorReason::kDamaged);
+}
+
+TEST_F(MetadataDirectoryTest, AStoreOpenedToBeReadTakesNoCommit) {
+  ASSERT_TRUE(Format().ok());
+  const auto store = RocksDbMetaStore::OpenReadOnly(*fs_, path_ + "/meta", {});
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_FALSE((*store)->Commit({.number = CommitNumber(2)}).ok());
+  EXPECT_EQ((*store)->View()->commit_number(), CommitNumber(1));
 }
 
 TEST_F(MetadataDirectoryTest, DamagedReplicaLocationsDoNotStopAStart) {

@@ -100,6 +100,21 @@ TEST_F(BlockReplicationTest, MissingReplicasOfAFreshBlockAreCopiedAfterwards) {
   EXPECT_THAT(commands, ElementsAre(AnyOf("1: copy 100 -> 3", "2: copy 100 -> 3")));
 }
 
+TEST_F(BlockReplicationTest, AnotherNumberOfReplicasIsMadeSo) {
+  for (const char* name : {"1", "2", "3"}) Join(name);
+  LeaveSafeMode();
+  const Block block = Stored(100, 2, {"1", "2"});
+  EXPECT_THAT(Texts(Pass(seconds(3), {"1", "2", "3"})), IsEmpty());
+  namespace_.blocks[block.id].replicas_wanted = 3;
+  manager_->Apply(BlockReplicasChanged{block.id});
+  EXPECT_THAT(Texts(Pass(seconds(3), {"1", "2", "3"})), ElementsAre(AnyOf("1: copy 100 -> 3", "2: copy 100 -> 3")));
+  Report("3", block);
+  namespace_.blocks[block.id].replicas_wanted = 1;
+  manager_->Apply(BlockReplicasChanged{block.id});
+  EXPECT_THAT(Texts(Pass(seconds(3), {"1", "2", "3"})), SizeIs(2)) << "two deletions";
+  EXPECT_EQ(manager_->ConfirmedReplicas(block), 1);
+}
+
 TEST_F(BlockReplicationTest, ReplicaLeftBeingWrittenMakesRoom) {
   for (const char* name : {"1", "2"}) Join(name);
   LeaveSafeMode();

@@ -55,6 +55,26 @@ TEST_F(ConsistencyTest, FindsAnIdOfNothing) {
   ExpectFound("ids: inode_99 does not exist");
 }
 
+TEST_F(ConsistencyTest, FindsABlockThatWantsOtherReplicasUnlessAChangeIsOnItsWay) {
+  ChangeInode(directory_, "f", [](InodeRecord* record) { record->redundancy.replicas = 2; });
+  ExpectFound("wants another number of replicas");
+  const TotalsRecord totals{.files = 1,
+                            .bytes = kTestBlockBytes + 7,
+                            .replicated_bytes = {{protocol::StorageType::kDisk, 2 * (kTestBlockBytes + 7)}}};
+  Set(Family::kTotals, keys::Id(directory_), EncodeTotals(totals));
+  for (const char* above : {"/", "/a"}) {
+    TotalsRecord record = Totals(above);
+    record.replicated_bytes[protocol::StorageType::kDisk] -= kTestBlockBytes + 7;
+    Set(Family::kTotals, keys::Id(Info(above)->inode), EncodeTotals(record));
+  }
+  Set(Family::kMeta, keys::Replication(file_), keys::ReplicationValue(0));
+  EXPECT_TRUE(CheckConsistency(store).ok()) << CheckConsistency(store);
+  Set(Family::kMeta, keys::Replication(file_), keys::ReplicationValue(1));
+  ExpectFound("1 violations");
+  Set(Family::kMeta, "r1", keys::ReplicationValue(1));
+  ExpectFound("key of a change of replication of 2 bytes");
+}
+
 TEST_F(ConsistencyTest, FindsAnOrphan) {
   Erase(Family::kDetached, Dump(store).lower_bound({Family::kDetached, ""})->first.second);
   ExpectFound("has no parent directory");

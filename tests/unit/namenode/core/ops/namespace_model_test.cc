@@ -18,6 +18,7 @@ struct ModelNode {
   bool directory = false;
   InodeId id;  // of files
   uint16_t permission = 0;
+  uint16_t replication = 0;
   std::string holder;  // empty: closed
   std::vector<ModelBlock> blocks;
 
@@ -87,7 +88,10 @@ class Model {
 
 class Walk {
  public:
-  explicit Walk(uint64_t seed) : random_(seed) { names_.settings.reap_entries_per_step = 1 + random_.Uniform(5); }
+  explicit Walk(uint64_t seed) : random_(seed) {
+    names_.settings.reap_entries_per_step = 1 + random_.Uniform(5);
+    names_.settings.replication_blocks_per_step = 1 + random_.Uniform(3);
+  }
 
   void Run() {
     names_.keep_batch_open = true;
@@ -100,7 +104,10 @@ class Walk {
     // In the end nothing may be left of what was deleted.
     for (const std::string& name : names_.List("/")) EXPECT_TRUE(names_.Delete("/" + name)->deleted);
     names_.ReapAll();
+    while (ContinueSetReplication()) {
+    }
     names_.Commit();
+    EXPECT_FALSE(FirstReplicationChange(names_.store)->has_value());
     EXPECT_EQ(names_.counters.block_count, 0u);
     EXPECT_EQ(names_.CountOf(Family::kInodes), 1u);
     EXPECT_EQ(names_.CountOf(Family::kIds), 1u);
@@ -138,7 +145,7 @@ class Walk {
 
   void OneOperation() {
     names_.replicas.confirmed = random_.OneIn(6) ? 0 : 1;
-    switch (random_.Uniform(12)) {
+    switch (random_.Uniform(15)) {
       case 0:
       case 1:
         return Mkdirs(RandomPath());
@@ -158,8 +165,15 @@ class Walk {
         return Rename(RandomPath(), RandomPath());
       case 10:
         return CloseExpired(RandomFile());
+      case 11:
+      case 12:
+        return Concat(RandomFile());
+      case 13:
+        return SetReplication(RandomFile());
       default:
-        return random_.OneIn(2) ? SetPermission(RandomPath()) : Reap();
+        if (random_.OneIn(3)) return SetPermission(RandomPath());
+        if (random_.OneIn(2)) return Reap();
+        (void)ContinueSetReplication();
     }
   }
 
@@ -197,7 +211,10 @@ class Walk {
     auto reply = Try(request, ok, "create " + path);
     if (!ok || !reply.ok()) return;
     model_.MakeParents(ParentOf(path), (model_.NearestPermission(path) & 0777) | 0300);
-    model_.Put(path, {.id = reply->status.inode, .permission = request.permission, .holder = request.holder});
+    model_.Put(path, {.id = reply->status.inode,
+                      .permission = request.permission,
+                      .replication = static_cast<uint16_t>(request.replication),
+                      .holder = request.holder});
   }
 
   // Whether `holder` may write the file at `path`.
@@ -338,6 +355,51 @@ class Walk {
     if (node != nullptr) node->permission = permission;
   }
 
+  // A source of one of the target's neighbours, mostly.
+  void Concat(const std::string& target) {
+    protocol::ConcatRequest request{.target = target};
+    for (uint64_t i = random_.Between(1, 2); i > 0; --i) {
+      request.sources.push_back(
+          random_.OneIn(8) || target == "/"
+              ? RandomPath()
+              : Join(ParentOf(target), std::string(1, static_cast<char>('a' + random_.Uniform(3)))));
+    }
+    const auto closed_file = [&](const std::string& path) {
+      const ModelNode* node = model_.Find(path);
+      return node != nullptr && !node->directory && node->holder.empty() ? node : nullptr;
+    };
+    bool ok = closed_file(target) != nullptr;
+    for (const std::string& path : request.sources) {
+      const ModelNode* source = closed_file(path);
+      ok = ok && source != nullptr && !source->blocks.empty() && path != target && ParentOf(path) == ParentOf(target);
+    }
+    ok = ok && (request.sources.size() == 1 || request.sources[0] != request.sources[1]);
+    (void)Try(request, ok, "concat " + target);
+    if (!ok) return;
+    for (const std::string& path : request.sources) {
+      const std::vector<ModelBlock> blocks = model_.Find(path)->blocks;
+      model_.Remove(path);
+      ModelNode* node = model_.Find(target);
+      node->blocks.insert(node->blocks.end(), blocks.begin(), blocks.end());
+    }
+  }
+
+  void SetReplication(const std::string& path) {
+    const uint32_t replication = static_cast<uint32_t>(random_.Uniform(5));
+    ModelNode* node = model_.Find(path);
+    const bool ok = replication != 0 && !model_.HasFileAbove(path);
+    auto reply = Try(protocol::SetReplicationRequest{.path = path, .replication = replication}, ok, "setrep " + path);
+    if (!ok || !reply.ok()) return;
+    EXPECT_EQ(reply->done, node != nullptr && !node->directory) << path;
+    if (reply->done) node->replication = static_cast<uint16_t>(replication);
+  }
+
+  bool ContinueSetReplication() {
+    auto left = names_.RunOperation([](OperationContext& context) { return ops::ContinueSetReplication(context); });
+    EXPECT_TRUE(left.ok()) << left.status();
+    return left.ok() && *left;
+  }
+
   void Reap() {
     auto step = names_.RunOperation([](OperationContext& context) { return ops::ReapDetached(context); });
     EXPECT_TRUE(step.ok()) << step.status();
@@ -362,6 +424,7 @@ class Walk {
       EXPECT_EQ(status.permission, node.permission) << path;
       EXPECT_EQ(status.under_construction, !node.holder.empty()) << path;
       EXPECT_EQ(status.length, node.length()) << path;
+      EXPECT_EQ(status.replication, node.replication) << path;
       EXPECT_TRUE(node.directory || status.inode == node.id) << path;
       totals.files += node.directory ? 0 : 1;
       totals.directories += node.directory && path != "/" ? 1 : 0;

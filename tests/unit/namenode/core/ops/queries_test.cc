@@ -124,5 +124,104 @@ TEST_F(QueriesTest, AReaderFollowsItsFileThroughARename) {
   EXPECT_REFUSED(read(), kFileNotFound, "File does not exist: /d/f");
 }
 
+class ContentSummaryTest : public QueriesTest {
+ protected:
+  absl::StatusOr<protocol::GetContentSummaryReply> Summary(const Caller& caller, const std::string& path) {
+    return GetContentSummary(store, settings, caller, {.path = path});
+  }
+  using Reply = protocol::GetContentSummaryReply;
+};
+
+TEST_F(ContentSummaryTest, CountsWhatIsBelowAndThePathItself) {
+  WriteFile("/d/e/f", {kTestBlockBytes, 10});
+  WriteFile("/d/g", {5});
+  ASSERT_TRUE(Mkdirs("/d/empty").ok());
+  const uint64_t bytes = kTestBlockBytes + 15;
+  EXPECT_EQ(*Summary(super, "/d"), (Reply{bytes, 2, 3, 3 * bytes}));
+  EXPECT_EQ(*Summary(super, "/"), (Reply{bytes, 2, 4, 3 * bytes}));
+  EXPECT_EQ(*Summary(super, "/d/empty"), (Reply{0, 0, 1, 0}));
+  EXPECT_EQ(*Summary(super, "/d/g"), (Reply{5, 1, 0, 15}));
+  EXPECT_REFUSED(Summary(super, "/none"), kFileNotFound, "File does not exist: /none");
+}
+
+TEST_F(ContentSummaryTest, NeedsReadAndExecuteOnEveryDirectoryBelow) {
+  WriteFile("/d/e/f", {1});
+  ASSERT_TRUE(Mkdirs("/d/e/empty", 0700).ok());
+  EXPECT_REFUSED(Summary(alice, "/d"), kAccessControl,
+                 "Permission denied: user=alice, access=READ_EXECUTE, "
+                 "inode=\"/d/e/empty\":super:supergroup:drwx------");
+  EXPECT_REFUSED(Summary(alice, "/"), kAccessControl,
+                 "Permission denied: user=alice, access=READ_EXECUTE, "
+                 "inode=\"/d/e/empty\":super:supergroup:drwx------");
+  EXPECT_TRUE(Summary(super, "/").ok());
+  EXPECT_TRUE(Summary(alice, "/d/e/f").ok()) << "files need nothing";
+  ASSERT_TRUE(Delete("/d/e/empty").ok());
+  EXPECT_TRUE(Summary(alice, "/").ok());
+  ASSERT_TRUE(SetOwner("/d", "super", "supergroup", 0711).ok());
+  EXPECT_REFUSED(Summary(alice, "/d"), kAccessControl,
+                 "Permission denied: user=alice, access=READ_EXECUTE, inode=\"/d\":super:supergroup:drwx--x--x");
+}
+
+TEST_F(QueriesTest, WhetherAFileIsClosed) {
+  const auto closed = [&](const std::string& path) { return IsFileClosed(store, settings, super, {.path = path}); };
+  WriteFile("/d/f", {1});
+  ASSERT_TRUE(Create("/d/open").ok());
+  EXPECT_TRUE(closed("/d/f")->closed);
+  EXPECT_FALSE(closed("/d/open")->closed);
+  EXPECT_REFUSED(closed("/none"), kFileNotFound, "File does not exist: /none");
+  EXPECT_REFUSED(closed("/d"), kFileNotFound, "Path is not a file: /d");
+}
+
+class OpenFilesTest : public QueriesTest {
+ protected:
+  absl::StatusOr<protocol::ListOpenFilesReply> OpenFiles(const std::string& path, InodeId after = InodeId(),
+                                                         uint32_t limit = 1000) {
+    return ListOpenFiles(store, settings, super, {.path = path, .after = after, .limit = limit});
+  }
+  std::vector<std::string> Paths(const protocol::ListOpenFilesReply& reply) {
+    std::vector<std::string> paths;
+    for (const protocol::OpenFileEntry& file : reply.files) paths.push_back(file.path);
+    return paths;
+  }
+  using Names = std::vector<std::string>;
+};
+
+TEST_F(OpenFilesTest, AreListedByInodeAtAndBelowAPath) {
+  WriteFile("/closed", {1});
+  for (const char* path : {"/d/b", "/a", "/d/a", "/dd"}) ASSERT_TRUE(Create(path).ok());
+  EXPECT_EQ(Paths(*OpenFiles("/")), (Names{"/d/b", "/a", "/d/a", "/dd"}));
+  EXPECT_EQ(Paths(*OpenFiles("/d")), (Names{"/d/b", "/d/a"}));
+  EXPECT_EQ(Paths(*OpenFiles("/a")), Names{"/a"});
+  EXPECT_EQ(Paths(*OpenFiles("/none")), Names{});
+  const protocol::OpenFileEntry first = OpenFiles("/")->files.at(0);
+  EXPECT_EQ(first, (protocol::OpenFileEntry{Info("/d/b")->inode, "/d/b", "writer", "client1"}));
+}
+
+TEST_F(OpenFilesTest, ComeInPagesThatMayBeEmpty) {
+  for (const char* path : {"/d/a", "/x/a", "/x/b", "/d/b"}) ASSERT_TRUE(Create(path).ok());
+  auto page = OpenFiles("/d", InodeId(), 2);
+  EXPECT_EQ(Paths(*page), Names{"/d/a"});
+  EXPECT_TRUE(page->has_more);
+  EXPECT_EQ(page->last, Info("/x/a")->inode);
+  page = OpenFiles("/d", page->last, 1);
+  EXPECT_EQ(Paths(*page), Names{});
+  EXPECT_TRUE(page->has_more);
+  page = OpenFiles("/d", page->last, 1);
+  EXPECT_EQ(Paths(*page), Names{"/d/b"});
+  EXPECT_FALSE(page->has_more);
+}
+
+TEST_F(OpenFilesTest, OfADeletedDirectoryAreNotListed) {
+  ASSERT_TRUE(Create("/d/a").ok());
+  ASSERT_TRUE(Create("/b").ok());
+  ASSERT_TRUE(Delete("/d").ok());
+  EXPECT_EQ(Paths(*OpenFiles("/")), Names{"/b"});
+}
+
+TEST_F(OpenFilesTest, AreForSuperusers) {
+  EXPECT_REFUSED(ListOpenFiles(store, settings, alice, {}), kAccessControl,
+                 "Access denied for user alice. Superuser privilege is required for operation listOpenFiles");
+}
+
 }  // namespace
 }  // namespace dolmen::namenode
