@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "client/append_stream.h"
 #include "client/check_files.h"
 #include "client/core/public_values.h"
 #include "client/datanode_info.h"
@@ -139,6 +140,11 @@ class FileSystemClientImpl final : public FileSystemClient {
                                                 .sync_on_close = options.sync_on_close});
   }
 
+  absl::StatusOr<std::unique_ptr<OutputStream>> Append(const std::string& path, const AppendOptions& options) override {
+    DOLMEN_RETURN_IF_ERROR(Defaults().status());  // how long a lease lasts without renewal
+    return client::OpenForAppend(&runtime_, path, options);
+  }
+
   absl::StatusOr<std::unique_ptr<InputStream>> Open(const std::string& path) override {
     return client::OpenInputStream(&runtime_, path);
   }
@@ -198,6 +204,20 @@ class FileSystemClientImpl final : public FileSystemClient {
       if (!reply.has_more || reply.last <= request.after) return absl::OkStatus();
       request.after = reply.last;
     }
+  }
+
+  absl::StatusOr<bool> Truncate(const std::string& path, uint64_t length) override {
+    DOLMEN_ASSIGN_OR_RETURN(const protocol::TruncateReply reply,
+                            Mutate<protocol::TruncateReply>(protocol::TruncateRequest{.path = path, .length = length},
+                                                            absl::StrCat("truncate ", path)));
+    return reply.done;
+  }
+
+  absl::StatusOr<bool> RecoverLease(const std::string& path) override {
+    DOLMEN_ASSIGN_OR_RETURN(const protocol::RecoverLeaseReply reply,
+                            Mutate<protocol::RecoverLeaseReply>(protocol::RecoverLeaseRequest{.path = path},
+                                                                absl::StrCat("recover the lease of ", path)));
+    return reply.closed;
   }
 
   absl::StatusOr<bool> Rename(const std::string& source, const std::string& destination) override {

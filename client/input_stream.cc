@@ -421,13 +421,11 @@ absl::StatusOr<protocol::VisibleLengthReply> AskVisibleLength(Runtime* runtime,
   return rpc::FromProto(*reply);
 }
 
-// Nothing but the end of the client's wait; bounded by the opener.
-void WaitUntil(Runtime* runtime, MonotonicTime at) {
-  const auto woken = std::make_shared<Waiter<bool>>();
-  if (runtime->loop()->RunAt(at, [woken] { woken->Set(true); }) != 0) woken->Get();
-}
-
 }  // namespace
+
+std::unique_ptr<InputStream> MakeInputStream(Runtime* runtime, OpenedFile file) {
+  return std::make_unique<InputStreamImpl>(runtime, std::move(file));
+}
 
 absl::StatusOr<OpenedFile> OpenForReading(Runtime* runtime, const std::string& path) {
   FileOpener opener(path, SettingsFor(runtime->options()), Random(runtime->NextSeed()));
@@ -450,7 +448,7 @@ absl::StatusOr<OpenedFile> OpenForReading(Runtime* runtime, const std::string& p
     } else if (const auto* ask = std::get_if<read_action::AskVisibleLength>(&action)) {
       actions = opener.OnVisibleLength({ask->tag, AskVisibleLength(runtime, *ask)}, runtime->clock().Now());
     } else if (const auto* wake = std::get_if<read_action::WakeAt>(&action)) {
-      WaitUntil(runtime, wake->at);
+      runtime->WaitUntil(wake->at);
       actions = opener.OnTick(runtime->clock().Now());
     }
   }
@@ -459,7 +457,7 @@ absl::StatusOr<OpenedFile> OpenForReading(Runtime* runtime, const std::string& p
 
 absl::StatusOr<std::unique_ptr<InputStream>> OpenInputStream(Runtime* runtime, const std::string& path) {
   DOLMEN_ASSIGN_OR_RETURN(OpenedFile file, OpenForReading(runtime, path));
-  return std::make_unique<InputStreamImpl>(runtime, std::move(file));
+  return MakeInputStream(runtime, std::move(file));
 }
 
 }  // namespace dolmen::client

@@ -16,5 +16,7 @@ absl::StatusOr<OpenedFile> OpenForReading(Runtime* runtime, const std::string& p
 
 // Opens `path` for reading; waits for the answers. `runtime` outlives the stream.
 absl::StatusOr<std::unique_ptr<InputStream>> OpenInputStream(Runtime* runtime, const std::string& path);
+// Of a file whose blocks are known.
+std::unique_ptr<InputStream> MakeInputStream(Runtime* runtime, OpenedFile file);
 
 }  // namespace dolmen::client

@@ -45,14 +45,14 @@ class WriterDriver : public std::enable_shared_from_this<WriterDriver> {
     return absl::OkStatus();
   }
 
-  // Posts Flush or Close and waits for its answer.
+  // Posts Flush, Reopen or Close and waits for its answer.
   template <typename Event>
-  absl::Status Run() {
+  write_action::OperationDone Run() {
     const uint64_t operation = ++next_operation_;
     Post(Event{operation});
     MutexLock lock(&mutex_);
     while (!answers_.contains(operation)) changed_.Wait(&mutex_);
-    absl::Status answer = std::move(answers_.at(operation));
+    write_action::OperationDone answer = std::move(answers_.at(operation));
     answers_.erase(operation);
     return answer;
   }
@@ -189,7 +189,8 @@ class WriterDriver : public std::enable_shared_from_this<WriterDriver> {
 
   void Do(write_action::OperationDone& action) {
     MutexLock lock(&mutex_);
-    answers_[action.operation] = std::move(action.status);
+    const uint64_t operation = action.operation;
+    answers_[operation] = std::move(action);
     changed_.SignalAll();
   }
 
@@ -202,7 +203,7 @@ class WriterDriver : public std::enable_shared_from_this<WriterDriver> {
   Mutex mutex_;
   CondVar changed_;
   std::map<uint64_t, std::shared_ptr<StreamCall>> streams_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint64_t, absl::Status> answers_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, write_action::OperationDone> answers_ ABSL_GUARDED_BY(mutex_);
   uint64_t added_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
@@ -211,10 +212,10 @@ class WriterDriver : public std::enable_shared_from_this<WriterDriver> {
 
 class OutputStreamImpl final : public OutputStream {
  public:
-  OutputStreamImpl(Runtime* runtime, WriterFile file)
+  OutputStreamImpl(Runtime* runtime, WriterFile file, PacketStart start)
       : runtime_(runtime),
         path_(file.path),
-        builder_(file.block_bytes, runtime->options().packet_bytes, runtime->packets()),
+        builder_(file.block_bytes, runtime->options().packet_bytes, runtime->packets(), std::move(start)),
         driver_(std::make_shared<WriterDriver>(runtime, std::move(file))) {
     lease_ = runtime_->leases()->FileOpened([weak = std::weak_ptr(driver_)](absl::Status why) {
       if (const auto driver = weak.lock()) driver->Post(write_event::LeaseLost{std::move(why)});
@@ -228,6 +229,9 @@ class OutputStreamImpl final : public OutputStream {
     }
     End();
   }
+
+  // First of all, when the file goes on in its last block.
+  write_action::OperationDone Reopen() { return driver_->Run<write_event::Reopen>(); }
 
   absl::Status Write(std::string_view data) override {
     DOLMEN_RETURN_IF_ERROR(CheckOpen());
@@ -245,7 +249,7 @@ class OutputStreamImpl final : public OutputStream {
     if (ended_) return close_status_;
     std::optional<BuiltPacket> packet = builder_.Finish();
     if (packet.has_value()) close_status_ = driver_->Add(*std::move(packet));
-    if (close_status_.ok()) close_status_ = driver_->Run<write_event::Close>();
+    if (close_status_.ok()) close_status_ = driver_->Run<write_event::Close>().status;
     End();
     return close_status_;
   }
@@ -270,7 +274,7 @@ class OutputStreamImpl final : public OutputStream {
     DOLMEN_RETURN_IF_ERROR(CheckOpen());
     std::optional<BuiltPacket> packet = builder_.Flush(sync);
     if (packet.has_value()) DOLMEN_RETURN_IF_ERROR(driver_->Add(*std::move(packet)));
-    return driver_->Run<write_event::Flush>();
+    return driver_->Run<write_event::Flush>().status;
   }
 
   void End() {
@@ -290,8 +294,15 @@ class OutputStreamImpl final : public OutputStream {
 
 }  // namespace
 
-std::unique_ptr<OutputStream> MakeOutputStream(Runtime* runtime, WriterFile file) {
-  return std::make_unique<OutputStreamImpl>(runtime, std::move(file));
+std::unique_ptr<OutputStream> MakeOutputStream(Runtime* runtime, WriterFile file, PacketStart start) {
+  return std::make_unique<OutputStreamImpl>(runtime, std::move(file), std::move(start));
+}
+
+ReopenedStream ReopenOutputStream(Runtime* runtime, WriterFile file, PacketStart start) {
+  auto stream = std::make_unique<OutputStreamImpl>(runtime, std::move(file), std::move(start));
+  write_action::OperationDone done = stream->Reopen();
+  if (!done.status.ok()) return {.status = std::move(done.status), .culprit = std::move(done.culprit)};
+  return {.stream = std::move(stream)};
 }
 
 }  // namespace dolmen::client

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "client/datanode_channels.h"
@@ -10,6 +11,7 @@
 #include "client/lease_keeper.h"
 #include "client/namenode_channel.h"
 #include "client/packet_pool.h"
+#include "client/waiter.h"
 #include "common/clock.h"
 #include "common/mutex.h"
 #include "common/random.h"
@@ -40,6 +42,11 @@ class Runtime {
   LeaseKeeper* leases() { return &leases_; }
   PacketMemory* packets() { return &packets_; }
   const std::string& authority() const { return namenode_.authority(); }
+  // Returns at once when the client is shutting down.
+  void WaitUntil(MonotonicTime at) {
+    const auto woken = std::make_shared<Waiter<bool>>();
+    if (loop_.RunAt(at, [woken] { woken->Set(true); }) != 0) woken->Get();
+  }
   uint64_t NextSeed() {
     MutexLock lock(&mutex_);
     return random_.Next();

@@ -70,7 +70,7 @@ std::vector<Setting> NamenodeSettingsTable() {
       integer("namenode_retry_retention_ms", defaults.retry_retention.count(), 1000, 7 * kDayMs,
               "How long a retried call is answered from its record."),
       integer("namenode_replica_wait_ms", defaults.replica_wait.count(), 0, 60'000,
-              "How long close and the next block wait in the namenode for replicas to be reported."),
+              "How long close, append, recoverLease and the next block wait for replicas or a recovery."),
       integer("namenode_max_batch_operations", defaults.max_batch_operations, 1, 4096, "Most operations per commit."),
       integer("namenode_reap_entries_per_step", defaults.reap_entries_per_step, 1, 10'000,
               "Records of deleted trees freed per step; steps are 20 ms apart."),

@@ -22,7 +22,7 @@ constexpr std::string_view kHelp =
     "  dolmen dfs -<command> ...       files: -ls, -put, -get, -cat, ...; `dolmen dfs -help` lists them all\n"
     "  dolmen dfsadmin -<command> ...  the cluster: -report, -safemode, ...; `dolmen dfsadmin -help` lists them all\n"
     "  dolmen fsck <path> ...          files and their blocks: what is missing, corrupt or under-replicated\n"
-    "  dolmen debug ...                verifyMeta\n"
+    "  dolmen debug ...                verifyMeta, recoverLease\n"
     "  dolmen local start|status|stop  a cluster on this machine; `dolmen local --help` tells more\n"
     "  dolmen namenode ...             runs the namenode\n"
     "  dolmen datanode ...             runs a datanode\n"
@@ -36,7 +36,7 @@ constexpr std::string_view kHelp =
 // Commands that leave something half-made behind when they are killed.
 bool Copies(const std::vector<std::string>& args) {
   constexpr std::string_view kNames[] = {"-put", "-copyFromLocal", "-moveFromLocal", "-get", "-copyToLocal",
-                                         "-cp",  "-getmerge"};
+                                         "-cp",  "-getmerge",      "-appendToFile"};
   return !args.empty() && std::find(std::begin(kNames), std::end(kNames), args[0]) != std::end(kNames);
 }
 

@@ -46,6 +46,7 @@ struct CommandContext {
 // command with 255; anything else is reported as a failure of the whole command.
 using CommandFunction = absl::Status (*)(CommandContext& context);
 
+absl::Status RunAppendToFile(CommandContext& context);
 absl::Status RunCat(CommandContext& context);
 absl::Status RunCp(CommandContext& context);
 absl::Status RunGet(CommandContext& context);
@@ -79,6 +80,7 @@ absl::Status RunDu(CommandContext& context);
 absl::Status RunFind(CommandContext& context);
 absl::Status RunRmdir(CommandContext& context);
 absl::Status RunSetrep(CommandContext& context);
+absl::Status RunTruncate(CommandContext& context);
 
 // `dolmen dfs`: `args` begins with the "-command". Returns the process's exit code.
 int RunShell(Session& session, std::vector<std::string> args);

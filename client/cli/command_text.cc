@@ -97,6 +97,11 @@ constexpr CommandText kCommands[] = {
      "-z: Is it 0 bytes long?"},
     {"usage", "[cmd ...]", "Show the usage of the given commands, or of all."},
 
+    {"appendToFile", "[-n] [--no-progress] <localsrc> ... <dst>",
+     "Append local files to the end of <dst>, which is made if it does not exist; - reads standard input, and must be "
+     "the only source then.\n"
+     "-n: Begin a new block instead of filling up the last one.\n"
+     "--no-progress: Don't show on a terminal how a long copy goes on."},
     {"cp",
      "[-f] [-p | -p[topax]] [-d] [-t <thread count>] [-q <thread pool queue size>] [--no-progress] <src> ... <dst>",
      "Copy the files and directories that match <src>. With several sources the destination must be a directory. Each "

@@ -68,6 +68,9 @@ constexpr CommandText kTreeCommands[] = {
      "in the background.\n"
      "-w: Wait until that is done. This can take very long.\n"
      "-R: Accepted for compatibility; it has no effect."},
+    {"truncate", "[-w] <length> <path> ...",
+     "Cut all files that match <path> to the given length.\n"
+     "-w: Wait until the last block is cut, if it has to be."},
 };
 
 }  // namespace

@@ -116,11 +116,28 @@ class LocalFileSystem final : public FileSystemClient {
     return std::make_unique<LocalInput>(fd, path, info.length);
   }
 
+  absl::StatusOr<std::unique_ptr<OutputStream>> Append(const std::string& path, const AppendOptions&) override {
+    DOLMEN_RETURN_IF_ERROR(Existing(path).status());
+    return OpenToWrite(path, O_WRONLY | O_APPEND | O_CLOEXEC, 0);
+  }
+
+  absl::StatusOr<bool> Truncate(const std::string& path, uint64_t length) override {
+    DOLMEN_ASSIGN_OR_RETURN(const NodeInfo info, Existing(path));
+    if (length > info.length) {
+      return MakeError(ErrorReason::kIllegalArgument,
+                       absl::StrCat("Cannot truncate to a larger file size. Current size: ", info.length,
+                                    ", truncate size: ", length, "."));
+    }
+    if (truncate(path.c_str(), static_cast<off_t>(length)) != 0) return LocalError(path, errno);
+    return true;
+  }
+
   absl::Status Concat(const std::string&, const std::vector<std::string>&) override { return ClusterOnly(); }
   absl::StatusOr<bool> SetReplication(const std::string& path, uint32_t) override {
     DOLMEN_ASSIGN_OR_RETURN(const NodeInfo info, Existing(path));
     return !info.is_directory;
   }
+  absl::StatusOr<bool> RecoverLease(const std::string&) override { return ClusterOnly(); }
   absl::StatusOr<bool> IsFileClosed(const std::string& path) override {
     DOLMEN_RETURN_IF_ERROR(Existing(path).status());
     return true;

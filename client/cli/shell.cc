@@ -29,6 +29,7 @@ CommandFunction FindCommand(std::string_view name) {
       {"stat", RunStat},
       {"test", RunTest},
       {"usage", RunUsage},
+      {"appendToFile", RunAppendToFile},
       {"cp", RunCp},
       {"getmerge", RunGetmerge},
       {"head", RunHead},
@@ -41,9 +42,19 @@ CommandFunction FindCommand(std::string_view name) {
   };
   // Space, attributes, whole trees.
   constexpr std::pair<std::string_view, CommandFunction> kTreeFunctions[] = {
-      {"checksum", RunChecksum}, {"chgrp", RunChgrp},   {"chmod", RunChmod}, {"chown", RunChown}, {"concat", RunConcat},
-      {"count", RunCount},       {"df", RunDf},         {"du", RunDu},       {"dus", RunDu},      {"find", RunFind},
-      {"rmdir", RunRmdir},       {"setrep", RunSetrep},
+      {"checksum", RunChecksum},
+      {"chgrp", RunChgrp},
+      {"chmod", RunChmod},
+      {"chown", RunChown},
+      {"concat", RunConcat},
+      {"count", RunCount},
+      {"df", RunDf},
+      {"du", RunDu},
+      {"dus", RunDu},
+      {"find", RunFind},
+      {"rmdir", RunRmdir},
+      {"setrep", RunSetrep},
+      {"truncate", RunTruncate},
   };
   for (const auto& [known, function] : kFunctions) {
     if (known == name) return function;

@@ -41,7 +41,7 @@ std::vector<ReadAction> FileOpener::OnNamenodeAnswer(read_event::NamenodeAnswer 
   file_.last_is_open = reply->last_is_open;
   open_block_.reset();
   for (protocol::LocatedBlock& block : reply->blocks) {
-    if (reply->last_is_open && block.offset >= committed) {
+    if (reply->last_is_open && block.offset >= reply->open_offset) {
       open_block_ = block;
     } else if (first) {
       file_.blocks.push_back(std::move(block));
@@ -54,7 +54,7 @@ std::vector<ReadAction> FileOpener::OnNamenodeAnswer(read_event::NamenodeAnswer 
     all_said_not_found_ = true;
     AskNextDatanode();
   } else if (first) {
-    AskNamenode(committed, UINT64_MAX - committed);  // beyond what was asked for at first
+    AskNamenode(reply->open_offset, UINT64_MAX - reply->open_offset);  // beyond what was asked for at first
   } else {
     Finish(committed);  // no block was added since the last complete one
   }
@@ -68,7 +68,7 @@ void FileOpener::AskNextDatanode() {
         tag_, open_block_->locations[next_location_], {.block = open_block_->block, .token = open_block_->token}});
     return;
   }
-  // Nobody has it (yet): allocated, and nothing arrived.
+  // Nobody has it (yet): allocated, and nothing arrived. Or nobody has more than what was committed.
   if (all_said_not_found_) return Finish(file_.status.length);
   TryAgainLater();
 }
@@ -76,14 +76,18 @@ void FileOpener::AskNextDatanode() {
 std::vector<ReadAction> FileOpener::OnVisibleLength(const read_event::VisibleLengthAnswer& event, MonotonicTime now) {
   now_ = now;
   if (event.tag != tag_ || result_.has_value() || !open_block_.has_value()) return {};
-  if (event.answer.ok()) {
+  // One that was started anew, or has no part in an append, knows of no more than what was committed: others may.
+  const uint64_t committed = open_block_->block.length;
+  if (event.answer.ok() && (committed == 0 || event.answer->length > committed)) {
     Finish(std::max(file_.status.length, open_block_->offset + event.answer->length));
     return std::exchange(actions_, {});
   }
-  const absl::Status& status = event.answer.status();
-  if (ReasonOf(status) != ErrorReason::kReplicaNotFound) all_said_not_found_ = false;
-  absl::StrAppend(&failures_, failures_.empty() ? "" : "; ",
-                  AddressText(open_block_->locations[next_location_].datanode), ": ", status.message());
+  if (!event.answer.ok()) {
+    const absl::Status& status = event.answer.status();
+    if (ReasonOf(status) != ErrorReason::kReplicaNotFound) all_said_not_found_ = false;
+    absl::StrAppend(&failures_, failures_.empty() ? "" : "; ",
+                    AddressText(open_block_->locations[next_location_].datanode), ": ", status.message());
+  }
   ++next_location_;
   AskNextDatanode();
   return std::exchange(actions_, {});
@@ -91,6 +95,8 @@ std::vector<ReadAction> FileOpener::OnVisibleLength(const read_event::VisibleLen
 
 void FileOpener::TryAgainLater() {
   if (retries_++ >= settings_.refreshes) {
+    // Of a block that is appended to some bytes are committed: whoever reads them will find who has them.
+    if (open_block_->block.length > 0) return Finish(file_.status.length);
     result_ = MakeError(ErrorReason::kBlockMissing,
                         absl::StrCat("Could not obtain the last block locations. ", open_block_->block.id.ToString(),
                                      " file=", path_, ": ", failures_));

@@ -33,7 +33,12 @@ absl::Status Ended(const absl::Status& status) {
 }  // namespace
 
 FileWriter::FileWriter(WriterFile file, WriterSettings settings, Random random)
-    : file_(std::move(file)), settings_(settings), random_(random) {}
+    : file_(std::move(file)),
+      settings_(settings),
+      random_(random),
+      state_(file_.last.has_value() ? State::kReopening : State::kIdle),
+      acknowledged_bytes_(file_.length),
+      persisted_blocks_(file_.last.has_value() ? 1 : 0) {}
 
 std::vector<WriteAction> FileWriter::Step(WriteEvent event, MonotonicTime now) {
   now_ = std::max(now_, now);
@@ -56,6 +61,18 @@ void FileWriter::On(write_event::AddPacket event) {
 void FileWriter::On(write_event::Flush event) {
   if (!status_.ok()) return Emit(write_action::OperationDone{event.operation, status_});
   operations_.push_back({.id = event.operation, .is_close = false, .packets = packets_added_});
+}
+
+void FileWriter::On(write_event::Reopen event) {
+  if (!status_.ok()) return Emit(write_action::OperationDone{event.operation, status_});
+  DOLMEN_CHECK(state_ == State::kReopening, "only a last block that was there before is reopened, once");
+  reopen_operation_ = event.operation;
+  block_ = file_.last->block;
+  protocol::WriteSetup setup = BeginPipeline();
+  setup.append_to = file_.last->stamp_before;
+  acknowledged_in_block_ = block_.block.length;
+  block_acknowledged_ = flushed_in_block_ = true;
+  Emit(write_action::OpenStream{stream_, block_.locations.front(), std::move(setup)});
 }
 
 void FileWriter::On(write_event::Close event) {
@@ -112,7 +129,11 @@ void FileWriter::On(const write_event::AckArrived& event) {
   }
   owed_since_ = now_;
   if (event.ack.sequence == protocol::kSetupAck) {
-    if (state_ == State::kSettingUp) state_ = State::kStreaming;
+    if (state_ != State::kSettingUp) return;
+    state_ = State::kStreaming;
+    if (reopen_operation_.has_value()) {
+      Emit(write_action::OperationDone{*std::exchange(reopen_operation_, std::nullopt), absl::OkStatus()});
+    }
     return;
   }
   if (state_ != State::kStreaming || event.ack.sequence < next_ack_) return;  // a repetition
@@ -263,6 +284,17 @@ void FileWriter::AskForBlock() {
 }
 
 void FileWriter::OpenPipeline() {
+  protocol::WriteSetup setup = BeginPipeline();
+  setup.block.length = 0;
+  // A file whose end is known already needs no more room than that.
+  for (const BuiltPacket& packet : queue_) {
+    if (packet.block_index == queue_.front().block_index && packet.last) setup.expected_bytes = packet.EndOffset();
+  }
+  Emit(write_action::OpenStream{stream_, block_.locations.front(), std::move(setup)});
+}
+
+// A new stream for block_.
+protocol::WriteSetup FileWriter::BeginPipeline() {
   stream_ = next_stream_++;
   next_sequence_ = next_ack_ = 0;
   sent_ = 0;
@@ -273,18 +305,13 @@ void FileWriter::OpenPipeline() {
 
   protocol::WriteSetup setup;
   setup.block = block_.block;
-  setup.block.length = 0;
   setup.storage = block_.locations.front().storage;
   setup.downstream.assign(block_.locations.begin() + 1, block_.locations.end());
   setup.token = block_.token;
   setup.client_name = file_.holder;
   setup.sync_on_close = file_.sync_on_close;
-  // A file whose end is known already needs no more room than that.
   setup.expected_bytes = file_.block_bytes;
-  for (const BuiltPacket& packet : queue_) {
-    if (packet.block_index == queue_.front().block_index && packet.last) setup.expected_bytes = packet.EndOffset();
-  }
-  Emit(write_action::OpenStream{stream_, block_.locations.front(), std::move(setup)});
+  return setup;
 }
 
 void FileWriter::SendWhatFits() {
@@ -361,20 +388,31 @@ void FileWriter::PipelineFailed(size_t hop, const absl::Status& why) {
                                named, " refused them: ", message)));
   }
   CloseStream(/*cancel=*/true);
+  if (reopen_operation_.has_value()) return ReopenFailed(culprit, why);
   if (!block_acknowledged_) return RetryElsewhere(culprit.datanode.uuid, named, why);
   const uint64_t written = queue_.empty() ? acknowledged_bytes_ : queue_.back().file_end;
-  const uint64_t finished = acknowledged_bytes_ - acknowledged_in_block_;
   Fail(MakeError(
       ErrorReason::kPipelineFailed,
-      absl::StrCat("Writing ", file_.path, ": datanode ", named, " of the pipeline ", PipelineText(block_.locations),
-                   " of ", block_.block.id.ToString(), " failed: ", message, "; ", acknowledged_bytes_, " of ", written,
-                   " bytes were acknowledged: ", finished, " in finished blocks are kept, ", acknowledged_in_block_,
-                   " in this block are lost when the lease of the file expires")));
+      absl::StrCat(
+          "Writing ", file_.path, ": datanode ", named, " of the pipeline ", PipelineText(block_.locations), " of ",
+          block_.block.id.ToString(), " failed: ", message, "; ", acknowledged_bytes_, " of ", written,
+          " bytes were acknowledged and are kept; the file is closed when its lease expires or is recovered")));
+}
+
+void FileWriter::ReopenFailed(const protocol::ReplicaLocation& culprit, const absl::Status& why) {
+  reopen_culprit_ = culprit.datanode.uuid;
+  const bool busy = ReasonOf(why) == ErrorReason::kBusy;
+  Fail(MakeError(busy ? ErrorReason::kBusy : ErrorReason::kPipelineFailed,
+                 AttemptText(AddressText(culprit.datanode), why)));
+}
+
+std::string FileWriter::AttemptText(const std::string& named, const absl::Status& why) const {
+  return absl::StrCat(block_.block.id.ToString(), " on ", PipelineText(block_.locations), ": datanode ", named, ": ",
+                      why.message());
 }
 
 void FileWriter::RetryElsewhere(const DatanodeUuid& culprit, const std::string& named, const absl::Status& why) {
-  attempts_.push_back(absl::StrCat(block_.block.id.ToString(), " on ", PipelineText(block_.locations), ": datanode ",
-                                   named, ": ", why.message()));
+  attempts_.push_back(AttemptText(named, why));
   const bool busy = ReasonOf(why) == ErrorReason::kBusy && ++busy_answers_ <= settings_.busy_retries;
   if (!busy) {
     excluded_.push_back({culprit, now_, finished_blocks_});
@@ -414,6 +452,9 @@ void FileWriter::Fail(absl::Status status) {
   call_tag_ = fsync_tag_ = 0;
   wait_until_.reset();
   fsync_wait_until_.reset();
+  if (reopen_operation_.has_value()) {
+    Emit(write_action::OperationDone{*std::exchange(reopen_operation_, std::nullopt), status_, reopen_culprit_});
+  }
   for (const Operation& operation : std::exchange(operations_, {})) {
     Emit(write_action::OperationDone{operation.id, status_});
   }

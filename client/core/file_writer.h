@@ -2,19 +2,24 @@
 // block's pipeline, and completes the file. `Step(event, now)` answers with actions; it has no threads, clocks or
 // connections, so that the gRPC shell and the simulation drive the same code.
 //
+// Also goes on with a file that was closed before (FileAppender takes it): a last block that has room is reopened first
+// (Reopen), with a new stamp and the bytes it has; otherwise the first packet gets a new block as ever.
+//
 // What it promises:
 // - At most `window_packets` packets are kept, sent or not; every packet is kept until the whole pipeline acknowledged
 // it.
 // - A block whose pipeline fails before any of its packets was acknowledged is abandoned and written again elsewhere,
 //   without the datanode that failed (`block_retries` times; a datanode that is merely busy is asked again first).
 // - A block whose pipeline fails later ends the stream: kPipelineFailed names the datanode and how much of the file was
-//   acknowledged; those bytes stay (the lease's recovery closes the file).
+//   acknowledged; those bytes stay (the lease's recovery closes the file). So does a reopened block, at any time.
+// - A block that held bytes before, or for whose bytes a flush was answered, is never abandoned.
 // - The first failure stays; every operation after it is answered with it.
 // - Every wait has an end: setup and acknowledgements by their timeouts, the namenode's "not yet" by
 // `namenode_retries`;
 //   calls to the namenode end by the caller's own deadline.
 //
 //   state        waits for                    then
+//   reopening    Reopen                       setting up (its failure is final)
 //   idle         packets, or close            adding, closing
 //   adding       AddBlock's answer, or time   setting up
 //   setting up   the setup acknowledgement    streaming; abandoning when it fails
@@ -53,11 +58,18 @@ struct AddPacket {
 struct Flush {
   uint64_t operation = 0;
 };
+// Sets up the pipeline of the last block, WriterFile::last; first of all, once. Answered when every datanode of the
+// pipeline has it open, or with the failure: then `culprit` is the datanode to do without, and the block's replicas
+// that were opened have no writer until the lease of the file is recovered.
+struct Reopen {
+  uint64_t operation = 0;
+};
 // All packets of the file were added (the last one with `last`). Answered when the file is complete.
 struct Close {
   uint64_t operation = 0;
 };
-// Gives the file up. The block being written is abandoned unless a flush was answered for bytes in it.
+// Gives the file up. The block being written is abandoned unless it held bytes before or a flush was answered for bytes
+// in it.
 struct Abort {};
 // The lease can't be held any longer: fails with `why`.
 struct LeaseLost {
@@ -81,9 +93,9 @@ struct StreamEnded {
 struct Tick {};
 
 }  // namespace write_event
-using WriteEvent = std::variant<write_event::AddPacket, write_event::Flush, write_event::Close, write_event::Abort,
-                                write_event::LeaseLost, write_event::NamenodeAnswer, write_event::AckArrived,
-                                write_event::StreamEnded, write_event::Tick>;
+using WriteEvent = std::variant<write_event::AddPacket, write_event::Flush, write_event::Reopen, write_event::Close,
+                                write_event::Abort, write_event::LeaseLost, write_event::NamenodeAnswer,
+                                write_event::AckArrived, write_event::StreamEnded, write_event::Tick>;
 
 // ---- what to do, in order -----------------------------------------------------------------------------------------
 namespace write_action {
@@ -117,6 +129,7 @@ struct WakeAt {
 struct OperationDone {
   uint64_t operation = 0;
   absl::Status status;
+  std::optional<DatanodeUuid> culprit;  // of a Reopen that failed; nothing: no datanode is to blame
 };
 
 }  // namespace write_action
@@ -138,13 +151,21 @@ struct WriterSettings {
   Duration exclusion = std::chrono::minutes(10);  // how long a datanode that failed is not asked for (HDFS)
 };
 
-// The file as Create answered it.
+// A last block that is filled up, as Append answered it: with its new stamp and the bytes it has.
+struct ReopenedBlock {
+  protocol::LocatedBlock block;
+  GenerationStamp stamp_before;
+};
+
+// The file as Create or Append answered it.
 struct WriterFile {
   std::string path;
   InodeId inode;
   std::string holder;  // lease holder
   uint64_t block_bytes = 0;
   bool sync_on_close = true;
+  uint64_t length = 0;                // bytes it has already
+  std::optional<ReopenedBlock> last;  // nothing: the next byte begins a new block
 };
 
 // One thread only.
@@ -163,11 +184,11 @@ class FileWriter {
   const protocol::FileStatus& final_status() const { return final_status_; }
   // Packets that left the window: packets added less this many are kept.
   uint64_t packets_acknowledged() const { return packets_acknowledged_; }
-  // Bytes of the file that every datanode of their pipelines acknowledged.
+  // Bytes of the file that every datanode of their pipelines acknowledged, those it had before included.
   uint64_t acknowledged_bytes() const { return acknowledged_bytes_; }
 
  private:
-  enum class State { kIdle, kAdding, kSettingUp, kStreaming, kAbandoning, kClosing, kClosed, kFailed };
+  enum class State { kReopening, kIdle, kAdding, kSettingUp, kStreaming, kAbandoning, kClosing, kClosed, kFailed };
   struct Operation {
     uint64_t id = 0;
     bool is_close = false;
@@ -176,6 +197,7 @@ class FileWriter {
 
   void On(write_event::AddPacket event);
   void On(write_event::Flush event);
+  void On(write_event::Reopen event);
   void On(write_event::Close event);
   void On(write_event::Abort event);
   void On(const write_event::LeaseLost& event);
@@ -196,10 +218,13 @@ class FileWriter {
   void SendWhatFits();
   void AnswerFlushes();
   void AskToComplete();
+  protocol::WriteSetup BeginPipeline();
   // Whether it may be asked once more, at wait_until_.
   bool AskAgainLater();
   // The pipeline of the current block failed. `hop`: index of the datanode to blame in block_.locations.
   void PipelineFailed(size_t hop, const absl::Status& why);
+  void ReopenFailed(const protocol::ReplicaLocation& culprit, const absl::Status& why);
+  std::string AttemptText(const std::string& named, const absl::Status& why) const;
   void RetryElsewhere(const DatanodeUuid& culprit, const std::string& named, const absl::Status& why);
   void CloseStream(bool cancel);
   void AbandonCurrentBlock(uint64_t tag);
@@ -215,7 +240,7 @@ class FileWriter {
   const WriterSettings settings_;
   Random random_;
 
-  State state_ = State::kIdle;
+  State state_;
   absl::Status status_;
   MonotonicTime now_;
   std::vector<WriteAction> actions_;
@@ -226,8 +251,10 @@ class FileWriter {
   size_t sent_ = 0;
   uint64_t packets_added_ = 0;
   uint64_t packets_acknowledged_ = 0;
-  uint64_t acknowledged_bytes_ = 0;
+  uint64_t acknowledged_bytes_;
   std::deque<Operation> operations_;
+  std::optional<uint64_t> reopen_operation_;  // while its pipeline is being set up
+  std::optional<DatanodeUuid> reopen_culprit_;
   bool close_asked_ = false;
 
   // The block being written (kSettingUp, kStreaming, kAbandoning).
@@ -239,8 +266,8 @@ class FileWriter {
   uint64_t next_sequence_ = 0;          // of the next packet sent on the stream
   uint64_t next_ack_ = 0;               // sequence the next acknowledgement must have
   uint64_t acknowledged_in_block_ = 0;  // length the whole pipeline has
-  bool block_acknowledged_ = false;     // some packet of the block was
-  bool flushed_in_block_ = false;       // a flush was answered for bytes in it
+  bool block_acknowledged_ = false;     // some packet of the block was, or it held bytes before
+  bool flushed_in_block_ = false;       // a flush was answered for bytes in it, or it held bytes before
   MonotonicTime owed_since_;            // since when the pipeline owes the next acknowledgement
 
   // Attempts to get the current block written.
@@ -256,11 +283,11 @@ class FileWriter {
 
   // Calls to the namenode under way, and waits for the next one.
   uint64_t next_tag_ = 1;
-  uint64_t call_tag_ = 0;          // AddBlock, AbandonBlock or Complete; 0: none
-  uint64_t fsync_tag_ = 0;         // 0: none
-  uint64_t fsync_blocks_ = 0;      // blocks 0..n-1 are covered by the Fsync under way
-  uint64_t persisted_blocks_ = 0;  // blocks 0..n-1 are durable in the namenode's list
-  uint32_t fsync_waits_ = 0;       // "not yet" answers to Fsync in a row
+  uint64_t call_tag_ = 0;      // AddBlock, AbandonBlock or Complete; 0: none
+  uint64_t fsync_tag_ = 0;     // 0: none
+  uint64_t fsync_blocks_ = 0;  // blocks 0..n-1 are covered by the Fsync under way
+  uint64_t persisted_blocks_;  // blocks 0..n-1 are durable in the namenode's list
+  uint32_t fsync_waits_ = 0;   // "not yet" answers to Fsync in a row
   std::optional<MonotonicTime> fsync_wait_until_;
   uint64_t blocks_seen_ = 0;     // 1 + index of the block of the last acknowledged packet
   uint32_t namenode_waits_ = 0;  // "not yet" answers in a row

@@ -20,11 +20,21 @@ constexpr size_t kSmallPacketBytes = 32 << 10;
 
 std::shared_ptr<char[]> HeapPacketMemory::Take(size_t bytes) { return std::shared_ptr<char[]>(new char[bytes]); }
 
-PacketBuilder::PacketBuilder(uint64_t block_bytes, uint32_t packet_bytes, PacketMemory* memory)
-    : block_bytes_(block_bytes), packet_bytes_(packet_bytes), memory_(memory) {
+PacketBuilder::PacketBuilder(uint64_t block_bytes, uint32_t packet_bytes, PacketMemory* memory, PacketStart start)
+    : block_bytes_(block_bytes),
+      packet_bytes_(packet_bytes),
+      memory_(memory),
+      file_start_of_block_(start.block_offset),
+      block_position_(start.bytes_in_block.value_or(0)),
+      sealed_position_(block_position_),
+      packet_offset_(block_position_ - start.partial_chunk.size()),
+      partial_chunk_(std::move(start.partial_chunk)),
+      continues_block_(start.bytes_in_block.has_value()) {
   DOLMEN_CHECK(block_bytes > 0 && block_bytes % kBytesPerChecksum == 0, "block size must be a multiple of 512");
   DOLMEN_CHECK(packet_bytes > 0 && packet_bytes % kBytesPerChecksum == 0 && packet_bytes <= protocol::kMaxPacketBytes,
                "packet size must be a multiple of 512, at most 1 MiB");
+  DOLMEN_CHECK(block_position_ <= block_bytes_, "the block is longer than it may be");
+  DOLMEN_CHECK(partial_chunk_.size() == block_position_ % kBytesPerChecksum, "the partial chunk is not the block's");
 }
 
 uint64_t PacketBuilder::PacketCapacity() const {
@@ -65,7 +75,7 @@ std::optional<BuiltPacket> PacketBuilder::Flush(bool sync) {
 
 std::optional<BuiltPacket> PacketBuilder::Finish() {
   finished_ = true;
-  if (block_position_ == 0) return std::nullopt;
+  if (block_position_ == 0 && !continues_block_) return std::nullopt;
   return Seal(/*last=*/true, /*sync=*/false);
 }
 
@@ -97,6 +107,7 @@ BuiltPacket PacketBuilder::Seal(bool last, bool sync) {
     file_start_of_block_ += block_position_;
     block_position_ = sealed_position_ = synced_position_ = packet_offset_ = 0;
     partial_chunk_.clear();
+    continues_block_ = false;
   } else {
     partial_chunk_ = std::move(partial);
     packet_offset_ = block_position_ - partial_chunk_.size();

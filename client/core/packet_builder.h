@@ -42,11 +42,20 @@ struct BuiltPacket {
   uint64_t EndOffset() const { return offset + payload.size(); }
 };
 
+// Where the first byte goes.
+struct PacketStart {
+  uint64_t block_offset = 0;  // of the block in the file
+  // Bytes the block has already; nothing: it is a new one.
+  std::optional<uint64_t> bytes_in_block;
+  // The last bytes_in_block % 512 of them: the chunk that the first packet begins with again.
+  std::string partial_chunk;
+};
+
 // One thread only.
 class PacketBuilder {
  public:
   // `block_bytes` a multiple of 512; `packet_bytes` a multiple of 512, at most kMaxPacketBytes. `memory` outlives this.
-  PacketBuilder(uint64_t block_bytes, uint32_t packet_bytes, PacketMemory* memory);
+  PacketBuilder(uint64_t block_bytes, uint32_t packet_bytes, PacketMemory* memory, PacketStart start = {});
 
   // Takes bytes from the front of `data` until all are taken or a packet is full, which is then returned. Call it until
   // `data` is empty.
@@ -54,7 +63,7 @@ class PacketBuilder {
   // The packet that must be sent and acknowledged so that all bytes so far are; nothing when that is true of the
   // packets returned before. `sync`: and are on disk.
   std::optional<BuiltPacket> Flush(bool sync);
-  // The file ends here: the last packet of its last block; nothing when that was returned before or the file is empty.
+  // The file ends here: the last packet of its last block; nothing when that was returned before or there is no block.
   // Nothing may be appended afterwards.
   std::optional<BuiltPacket> Finish();
 
@@ -73,7 +82,7 @@ class PacketBuilder {
   uint64_t file_start_of_block_ = 0;
   uint64_t block_position_ = 0;   // bytes of the block taken so far
   uint64_t sealed_position_ = 0;  // of these, in packets returned
-  uint64_t synced_position_ = 0;  // of these, in or before a packet that syncs
+  uint64_t synced_position_ = 0;  // of these, in or before a packet that syncs; bytes from before may not be on disk
   // The packet being filled: begins at packet_offset_; the first bytes may be the partial chunk sent before.
   uint64_t packet_offset_ = 0;
   size_t filled_ = 0;
@@ -81,6 +90,7 @@ class PacketBuilder {
   std::string checksums_;
   std::shared_ptr<char[]> buffer_;  // nothing until the first byte
   std::string partial_chunk_;       // bytes at packet_offset_ that were sent before; < 512
+  bool continues_block_ = false;    // the current block was there before: it needs a last packet even without new bytes
   bool finished_ = false;
 };
 

@@ -5,6 +5,8 @@
 //       dolmen::FileSystemClient::Connect("dolmen://localhost:7020", {});
 //   absl::StatusOr<std::unique_ptr<dolmen::OutputStream>> out = (*fs)->Create("/tmp/hello", {});
 //   (*out)->Write("hello"); (*out)->Close();
+//   absl::StatusOr<std::unique_ptr<dolmen::OutputStream>> more = (*fs)->Append("/tmp/hello", {});
+//   (*more)->Write(", world"); (*more)->Close();
 //
 // Every call that can fail returns absl::Status or absl::StatusOr. The status message is one line a person can act on,
 // in HDFS's words where HDFS has them; ReasonOf(status) tells programs apart what happened. Any call may fail with
@@ -80,6 +82,12 @@ struct CreateOptions {
   // Close waits until all replicas in the pipeline are durable. Off: closed files can vanish when all replica machines
   // lose power together.
   bool sync_on_close = true;
+};
+
+// How Append opens a file.
+struct AppendOptions {
+  bool new_block = false;     // begins a new block instead of filling up the last one
+  bool sync_on_close = true;  // as in CreateOptions
 };
 
 // What is below a path, the path itself included.
@@ -211,8 +219,9 @@ class InputStream {
   virtual absl::Status Close() = 0;
 };
 
-// Writes one file. Externally synchronised. The first failure stays: every later call returns it. A stream that is
-// destroyed without Close leaves the file open; its lease ends by itself.
+// Writes one file. Externally synchronised. The first failure stays: every later call returns it. A stream that failed
+// or is destroyed without Close leaves the file open: its lease ends by itself, but only once this client has no other
+// file open or is gone; RecoverLease ends it at once.
 class OutputStream {
  public:
   virtual ~OutputStream() = default;
@@ -226,9 +235,10 @@ class OutputStream {
   virtual absl::Status Sync() = 0;
   // Flush, finalize, complete: the file's length is fixed and the minimum of replicas is durable. Idempotent.
   virtual absl::Status Close() = 0;
-  // Gives the file up: the last block is abandoned, the lease stays until it expires or the file is deleted.
+  // Gives the file up: the block being written is abandoned unless bytes of it were flushed or there before; the lease
+  // stays until it expires, is recovered, or the file is deleted.
   virtual void Abort() = 0;
-  // Bytes written so far.
+  // Where the next byte goes: bytes written so far, those there before an Append included.
   virtual uint64_t Position() const = 0;
 };
 
@@ -252,12 +262,32 @@ class FileSystemClient {
                                                                const CreateOptions& options) = 0;
   // Opens a file to read it. Errors: kFileNotFound "File does not exist: <path>" / "Path is not a file: <path>".
   virtual absl::StatusOr<std::unique_ptr<InputStream>> Open(const std::string& path) = 0;
+  // Opens a closed file to write at its end; positions count from its beginning. Returns when the datanodes of its last
+  // block have it open; a datanode that can't is done without. Errors: kFileNotFound; kFileAlreadyExists for a
+  // directory; kAlreadyBeingCreated while somebody writes it, this client included (a stream of its own that failed:
+  // RecoverLease first); kRecoveryInProgress while the namenode recovers or cuts it; kNotReplicatedYet when its last
+  // block has too few replicas at hand; kBlockMissing when the end of that block can't be read; kPipelineFailed listing
+  // every attempt with its datanodes. After an error its bytes are as they were; it may stay open, held by the
+  // namenode, until its last block is recovered (IsFileClosed).
+  virtual absl::StatusOr<std::unique_ptr<OutputStream>> Append(const std::string& path,
+                                                               const AppendOptions& options) = 0;
+  // Cuts a closed file. True: done. False: its last block is being cut; the file stays open and shows the bytes of that
+  // block until then, and IsFileClosed says when it is done. Errors: kFileNotFound, for directories too;
+  // kIllegalArgument when `length` is above the file's, or more than 10,000 blocks lie behind it (the message names the
+  // length for a first step); kAlreadyBeingCreated while somebody writes it or it is being cut to another length;
+  // kRecoveryInProgress while the namenode recovers it.
+  virtual absl::StatusOr<bool> Truncate(const std::string& path, uint64_t length) = 0;
   // Moves the blocks of `sources`, in order, to the end of `target`; the sources are gone then. All closed, distinct,
   // in one directory. Errors: kFileNotFound; kIllegalArgument in HDFS's words for files that don't fit together.
   virtual absl::Status Concat(const std::string& target, const std::vector<std::string>& sources) = 0;
   // How many replicas each block of a file shall have; false for directories and, as in HDFS, for what does not exist.
   // Copies are made or removed in the background. Errors: kIo for a number out of the server's bounds.
   virtual absl::StatusOr<bool> SetReplication(const std::string& path, uint32_t replication) = 0;
+  // Takes a file from its writer, alive or not: what that flushed stays, its later calls fail. True: it is closed.
+  // False: its last block is being recovered, usually for a few seconds (5 minutes when every datanode that answers was
+  // restarted and another is silent; until then the file can only be read); ask IsFileClosed, or call again, which
+  // waits up to 4 s. Errors: kFileNotFound, for directories too.
+  virtual absl::StatusOr<bool> RecoverLease(const std::string& path) = 0;
   // Whether nobody has the file open for writing. Errors: kFileNotFound, for directories too.
   virtual absl::StatusOr<bool> IsFileClosed(const std::string& path) = 0;
   // Sums over a tree, in time that does not depend on its size. Errors: kFileNotFound.

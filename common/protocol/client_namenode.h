@@ -156,14 +156,51 @@ struct SetReplicationReply {
   friend bool operator==(const SetReplicationReply&, const SetReplicationReply&) = default;
 };
 
+// Opens a closed file to write at its end.
+struct AppendRequest {
+  std::string path;
+  std::string holder;
+  bool new_block = false;              // begin a new block even if the last one has room
+  std::vector<DatanodeUuid> excluded;  // the client could not use them
+  friend bool operator==(const AppendRequest&, const AppendRequest&) = default;
+};
+struct AppendReply {
+  FileStatus status;
+  // The last block, to be filled up: its new stamp, its length, the pipeline. Nothing: go on with AddBlock.
+  std::optional<LocatedBlock> last;
+  GenerationStamp last_stamp;  // that its replicas have before the pipeline is set up (WriteSetup::append_to)
+  friend bool operator==(const AppendReply&, const AppendReply&) = default;
+};
+
+struct TruncateRequest {
+  std::string path;
+  uint64_t length = 0;
+  friend bool operator==(const TruncateRequest&, const TruncateRequest&) = default;
+};
+struct TruncateReply {
+  bool done = false;  // false: the last block is being cut; the file is open until then
+  friend bool operator==(const TruncateReply&, const TruncateReply&) = default;
+};
+
+// Takes a file from its writer.
+struct RecoverLeaseRequest {
+  std::string path;
+  std::string holder;  // only from this one, or from nobody else; empty: from whoever holds it
+  friend bool operator==(const RecoverLeaseRequest&, const RecoverLeaseRequest&) = default;
+};
+struct RecoverLeaseReply {
+  bool closed = false;  // false: its last block is being recovered
+  friend bool operator==(const RecoverLeaseReply&, const RecoverLeaseReply&) = default;
+};
+
 // The places in these lists are stored with answers: new ones go to the end.
-using Mutation =
-    std::variant<MkdirsRequest, CreateRequest, AddBlockRequest, AbandonBlockRequest, CompleteRequest, RenameRequest,
-                 DeleteRequest, SetAttributesRequest, FsyncRequest, ConcatRequest, SetReplicationRequest>;
+using Mutation = std::variant<MkdirsRequest, CreateRequest, AddBlockRequest, AbandonBlockRequest, CompleteRequest,
+                              RenameRequest, DeleteRequest, SetAttributesRequest, FsyncRequest, ConcatRequest,
+                              SetReplicationRequest, AppendRequest, TruncateRequest, RecoverLeaseRequest>;
 // Same order as Mutation.
-using MutationReply =
-    std::variant<MkdirsReply, CreateReply, AddBlockReply, AbandonBlockReply, CompleteReply, RenameReply, DeleteReply,
-                 SetAttributesReply, FsyncReply, ConcatReply, SetReplicationReply>;
+using MutationReply = std::variant<MkdirsReply, CreateReply, AddBlockReply, AbandonBlockReply, CompleteReply,
+                                   RenameReply, DeleteReply, SetAttributesReply, FsyncReply, ConcatReply,
+                                   SetReplicationReply, AppendReply, TruncateReply, RecoverLeaseReply>;
 
 // ---- calls that change only soft state (no retry record) ----------------------------------------------------------
 
@@ -228,9 +265,10 @@ struct GetBlockLocationsRequest {
   friend bool operator==(const GetBlockLocationsRequest&, const GetBlockLocationsRequest&) = default;
 };
 struct GetBlockLocationsReply {
-  FileStatus status;                 // length = sum of committed blocks
+  FileStatus status;                 // length = sum of committed blocks, and of what was committed of an open one
   std::vector<LocatedBlock> blocks;  // those that overlap the range, in order
   bool last_is_open = false;         // the file's last block is being written: ask a datanode for its visible length
+  uint64_t open_offset = 0;          // where that block begins; it may have committed bytes from before an append
   friend bool operator==(const GetBlockLocationsReply&, const GetBlockLocationsReply&) = default;
 };
 

@@ -26,6 +26,8 @@ struct WriteSetup {
   bool is_copy = false;         // re-replication: a temporary replica until finalized
   bool sync_on_close = true;    // finalize durably before the last ack
   uint64_t expected_bytes = 0;  // the most the block may grow to: reserved on the volume
+  // Reopen the finalized replica that has this stamp and block.length bytes; it takes block.stamp. Nothing: a new one.
+  std::optional<GenerationStamp> append_to;
   friend bool operator==(const WriteSetup&, const WriteSetup&) = default;
 };
 

@@ -74,12 +74,35 @@ struct VerifyReplicaCommand {
   Block block;
   friend bool operator==(const VerifyReplicaCommand&, const VerifyReplicaCommand&) = default;
 };
+// Block recovery, first step: end the writer of a replica with a stamp below `recovery`, make what it wrote durable,
+// and report the replica with `frozen_by`. Until the datanode restarts, nothing with a lower stamp touches it any more.
+struct FreezeReplicaCommand {
+  StorageId storage;
+  BlockId block;
+  GenerationStamp recovery;
+  friend bool operator==(const FreezeReplicaCommand&, const FreezeReplicaCommand&) = default;
+};
+// Second step, for a replica that was frozen by block.stamp: cut it to block.length, give it that stamp, finalize it,
+// report it. Does nothing to one that was frozen by another stamp or not at all, or that is shorter.
+struct FinishRecoveryCommand {
+  StorageId storage;
+  Block block;
+  friend bool operator==(const FinishRecoveryCommand&, const FinishRecoveryCommand&) = default;
+};
+// Truncation: make `target` from the first target.length bytes of the finalized replica `source`, on the same storage.
+struct CopyPrefixCommand {
+  StorageId storage;
+  Block source;
+  Block target;
+  friend bool operator==(const CopyPrefixCommand&, const CopyPrefixCommand&) = default;
+};
 // Send a full report now.
 struct SendFullReportCommand {
   friend bool operator==(const SendFullReportCommand&, const SendFullReportCommand&) = default;
 };
 using DatanodeCommand =
-    std::variant<DeleteReplicasCommand, CopyReplicaCommand, VerifyReplicaCommand, SendFullReportCommand>;
+    std::variant<DeleteReplicasCommand, CopyReplicaCommand, VerifyReplicaCommand, SendFullReportCommand,
+                 FreezeReplicaCommand, FinishRecoveryCommand, CopyPrefixCommand>;
 
 struct HeartbeatReply {
   NamenodeIdentity namenode;
@@ -92,6 +115,11 @@ enum class ReplicaState : uint8_t { kFinalized = 1, kBeingWritten = 2, kTemporar
 struct ReportedReplica {
   Block block;
   ReplicaState state = ReplicaState::kFinalized;
+  std::optional<GenerationStamp> frozen_by;  // answers a FreezeReplicaCommand
+  // With frozen_by: the datanode was started anew since the replica was being written, so bytes that were acknowledged
+  // and not synced may be missing.
+  bool after_restart = false;
+  uint64_t visible_length = 0;  // with frozen_by, being written: of its bytes, those that readers may have seen
   friend bool operator==(const ReportedReplica&, const ReportedReplica&) = default;
 };
 

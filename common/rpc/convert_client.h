@@ -24,7 +24,10 @@
   X(SetAttributes)                 \
   X(Fsync)                         \
   X(Concat)                        \
-  X(SetReplication)
+  X(SetReplication)                \
+  X(Append)                        \
+  X(Truncate)                      \
+  X(RecoverLease)
 #define DOLMEN_CLIENT_QUERIES(X) \
   X(GetFileInfo)                 \
   X(GetListing)                  \

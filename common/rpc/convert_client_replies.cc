@@ -95,6 +95,47 @@ absl::StatusOr<protocol::SetReplicationReply> FromProto(const v1::SetReplication
   return protocol::SetReplicationReply{.done = from.done()};
 }
 
+v1::AppendReply ToProto(const protocol::AppendReply& from) {
+  v1::AppendReply to;
+  ToProto(from.status, to.mutable_status());
+  if (from.last) {
+    ToProto(*from.last, to.mutable_last());
+    to.set_last_stamp(from.last_stamp.value());
+  }
+  return to;
+}
+
+absl::StatusOr<protocol::AppendReply> FromProto(const v1::AppendReply& from) {
+  protocol::AppendReply to;
+  DOLMEN_ASSIGN_OR_RETURN(to.status, FromProto(from.status()), "status");
+  if (from.has_last()) {
+    DOLMEN_ASSIGN_OR_RETURN(to.last, FromProto(from.last()), "last");
+    DOLMEN_RETURN_IF_ERROR(CheckId("last_stamp", from.last_stamp()));
+    to.last_stamp = GenerationStamp(from.last_stamp());
+  }
+  return to;
+}
+
+v1::TruncateReply ToProto(const protocol::TruncateReply& from) {
+  v1::TruncateReply to;
+  to.set_done(from.done);
+  return to;
+}
+
+absl::StatusOr<protocol::TruncateReply> FromProto(const v1::TruncateReply& from) {
+  return protocol::TruncateReply{.done = from.done()};
+}
+
+v1::RecoverLeaseReply ToProto(const protocol::RecoverLeaseReply& from) {
+  v1::RecoverLeaseReply to;
+  to.set_closed(from.closed);
+  return to;
+}
+
+absl::StatusOr<protocol::RecoverLeaseReply> FromProto(const v1::RecoverLeaseReply& from) {
+  return protocol::RecoverLeaseReply{.closed = from.closed()};
+}
+
 v1::SetSafeModeReply ToProto(const protocol::SetSafeModeReply& from) {
   v1::SetSafeModeReply to;
   to.set_on(from.on);
@@ -141,6 +182,7 @@ v1::GetBlockLocationsReply ToProto(const protocol::GetBlockLocationsReply& from)
   ToProto(from.status, to.mutable_status());
   ListToProto(from.blocks, to.mutable_blocks());
   to.set_last_is_open(from.last_is_open);
+  to.set_open_offset(from.open_offset);
   return to;
 }
 
@@ -148,7 +190,9 @@ absl::StatusOr<protocol::GetBlockLocationsReply> FromProto(const v1::GetBlockLoc
   protocol::GetBlockLocationsReply to;
   DOLMEN_ASSIGN_OR_RETURN(to.status, FromProto(from.status()), "status");
   DOLMEN_ASSIGN_OR_RETURN(to.blocks, ListFromProto<protocol::LocatedBlock>("blocks", from.blocks(), kMaxLocatedBlocks));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("open_offset", from.open_offset()));
   to.last_is_open = from.last_is_open();
+  to.open_offset = from.open_offset();
   return to;
 }
 

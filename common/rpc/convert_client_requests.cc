@@ -27,6 +27,18 @@ void OpenFileToProto(const Plain& from, Proto* to) {
   to->set_holder(from.holder);
 }
 
+template <typename Uuids>
+absl::StatusOr<std::vector<DatanodeUuid>> ExcludedFromProto(const Uuids& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckCount("excluded", static_cast<size_t>(from.size()), kMaxExcluded));
+  std::vector<DatanodeUuid> excluded;
+  excluded.reserve(static_cast<size_t>(from.size()));
+  for (const std::string& uuid : from) {
+    DOLMEN_RETURN_IF_ERROR(CheckName("excluded", uuid));
+    excluded.emplace_back(uuid);
+  }
+  return excluded;
+}
+
 }  // namespace
 
 void ToProto(const CallHeader& from, v1::CallHeader* to) {
@@ -125,12 +137,7 @@ absl::StatusOr<protocol::AddBlockRequest> FromProto(const v1::AddBlockRequest& f
   if (from.has_previous()) {
     DOLMEN_ASSIGN_OR_RETURN(to.previous, FromProto(from.previous()), "previous");
   }
-  DOLMEN_RETURN_IF_ERROR(CheckCount("excluded", static_cast<size_t>(from.excluded_size()), kMaxExcluded));
-  to.excluded.reserve(static_cast<size_t>(from.excluded_size()));
-  for (const std::string& uuid : from.excluded()) {
-    DOLMEN_RETURN_IF_ERROR(CheckName("excluded", uuid));
-    to.excluded.emplace_back(uuid);
-  }
+  DOLMEN_ASSIGN_OR_RETURN(to.excluded, ExcludedFromProto(from.excluded()));
   return to;
 }
 
@@ -269,6 +276,48 @@ absl::StatusOr<protocol::SetReplicationRequest> FromProto(const v1::SetReplicati
   DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
   DOLMEN_RETURN_IF_ERROR(CheckBetween("replication", from.replication(), 0, UINT16_MAX));
   return protocol::SetReplicationRequest{.path = from.path(), .replication = from.replication()};
+}
+
+v1::AppendRequest ToProto(const protocol::AppendRequest& from) {
+  v1::AppendRequest to;
+  to.set_path(from.path);
+  to.set_holder(from.holder);
+  to.set_new_block(from.new_block);
+  for (const DatanodeUuid& uuid : from.excluded) to.add_excluded(uuid.value());
+  return to;
+}
+
+absl::StatusOr<protocol::AppendRequest> FromProto(const v1::AppendRequest& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
+  DOLMEN_RETURN_IF_ERROR(CheckName("holder", from.holder()));
+  protocol::AppendRequest to{.path = from.path(), .holder = from.holder(), .new_block = from.new_block()};
+  DOLMEN_ASSIGN_OR_RETURN(to.excluded, ExcludedFromProto(from.excluded()));
+  return to;
+}
+
+v1::TruncateRequest ToProto(const protocol::TruncateRequest& from) {
+  v1::TruncateRequest to;
+  to.set_path(from.path);
+  to.set_length(from.length);
+  return to;
+}
+
+absl::StatusOr<protocol::TruncateRequest> FromProto(const v1::TruncateRequest& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
+  DOLMEN_RETURN_IF_ERROR(CheckSize("length", from.length()));
+  return protocol::TruncateRequest{.path = from.path(), .length = from.length()};
+}
+
+v1::RecoverLeaseRequest ToProto(const protocol::RecoverLeaseRequest& from) {
+  v1::RecoverLeaseRequest to;
+  to.set_path(from.path);
+  to.set_holder(from.holder);
+  return to;
+}
+
+absl::StatusOr<protocol::RecoverLeaseRequest> FromProto(const v1::RecoverLeaseRequest& from) {
+  DOLMEN_RETURN_IF_ERROR(CheckPath("path", from.path()));
+  return protocol::RecoverLeaseRequest{.path = from.path(), .holder = from.holder()};
 }
 
 v1::RenewLeaseRequest ToProto(const protocol::RenewLeaseRequest& from) {

@@ -40,6 +40,7 @@ v1::WriteSetup ToProto(const protocol::WriteSetup& from) {
   to.set_is_copy(from.is_copy);
   to.set_sync_on_close(from.sync_on_close);
   to.set_expected_bytes(from.expected_bytes);
+  if (from.append_to.has_value()) to.set_append_to(from.append_to->value());
   return to;
 }
 
@@ -58,6 +59,10 @@ absl::StatusOr<protocol::WriteSetup> FromProto(const v1::WriteSetup& from) {
   to.is_copy = from.is_copy();
   to.sync_on_close = from.sync_on_close();
   to.expected_bytes = from.expected_bytes();
+  if (from.has_append_to()) {
+    DOLMEN_RETURN_IF_ERROR(CheckId("append_to", from.append_to()));
+    to.append_to = GenerationStamp(from.append_to());
+  }
   return to;
 }
 

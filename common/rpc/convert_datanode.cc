@@ -50,6 +50,31 @@ absl::StatusOr<protocol::VerifyReplicaCommand> FromProto(const v1::VerifyReplica
   return to;
 }
 
+absl::StatusOr<protocol::FreezeReplicaCommand> FromProto(const v1::FreezeReplicaCommand& from) {
+  protocol::FreezeReplicaCommand to;
+  DOLMEN_ASSIGN_OR_RETURN(to.storage, StorageFromProto(from.storage()));
+  DOLMEN_RETURN_IF_ERROR(CheckId("block", from.block()));
+  DOLMEN_RETURN_IF_ERROR(CheckId("recovery", from.recovery()));
+  to.block = BlockId(from.block());
+  to.recovery = GenerationStamp(from.recovery());
+  return to;
+}
+
+absl::StatusOr<protocol::FinishRecoveryCommand> FromProto(const v1::FinishRecoveryCommand& from) {
+  protocol::FinishRecoveryCommand to;
+  DOLMEN_ASSIGN_OR_RETURN(to.storage, StorageFromProto(from.storage()));
+  DOLMEN_ASSIGN_OR_RETURN(to.block, rpc::FromProto(from.block()), "block");
+  return to;
+}
+
+absl::StatusOr<protocol::CopyPrefixCommand> FromProto(const v1::CopyPrefixCommand& from) {
+  protocol::CopyPrefixCommand to;
+  DOLMEN_ASSIGN_OR_RETURN(to.storage, StorageFromProto(from.storage()));
+  DOLMEN_ASSIGN_OR_RETURN(to.source, rpc::FromProto(from.source()), "source");
+  DOLMEN_ASSIGN_OR_RETURN(to.target, rpc::FromProto(from.target()), "target");
+  return to;
+}
+
 }  // namespace
 
 void ToProto(const protocol::NamenodeIdentity& from, v1::NamenodeIdentity* to) {
@@ -80,6 +105,17 @@ void ToProto(const protocol::DatanodeCommand& from, v1::DatanodeCommand* to) {
         } else if constexpr (std::is_same_v<Command, protocol::VerifyReplicaCommand>) {
           to->mutable_verify_replica()->set_storage(command.storage.value());
           ToProto(command.block, to->mutable_verify_replica()->mutable_block());
+        } else if constexpr (std::is_same_v<Command, protocol::FreezeReplicaCommand>) {
+          to->mutable_freeze_replica()->set_storage(command.storage.value());
+          to->mutable_freeze_replica()->set_block(command.block.value());
+          to->mutable_freeze_replica()->set_recovery(command.recovery.value());
+        } else if constexpr (std::is_same_v<Command, protocol::FinishRecoveryCommand>) {
+          to->mutable_finish_recovery()->set_storage(command.storage.value());
+          ToProto(command.block, to->mutable_finish_recovery()->mutable_block());
+        } else if constexpr (std::is_same_v<Command, protocol::CopyPrefixCommand>) {
+          to->mutable_copy_prefix()->set_storage(command.storage.value());
+          ToProto(command.source, to->mutable_copy_prefix()->mutable_source());
+          ToProto(command.target, to->mutable_copy_prefix()->mutable_target());
         } else {
           static_assert(std::is_same_v<Command, protocol::SendFullReportCommand>);
           to->mutable_send_full_report();
@@ -105,6 +141,18 @@ absl::StatusOr<protocol::DatanodeCommand> FromProto(const v1::DatanodeCommand& f
     }
     case v1::DatanodeCommand::kSendFullReport:
       return protocol::SendFullReportCommand();
+    case v1::DatanodeCommand::kFreezeReplica: {
+      DOLMEN_ASSIGN_OR_RETURN(to, FromProto(from.freeze_replica()), "freeze_replica");
+      return to;
+    }
+    case v1::DatanodeCommand::kFinishRecovery: {
+      DOLMEN_ASSIGN_OR_RETURN(to, FromProto(from.finish_recovery()), "finish_recovery");
+      return to;
+    }
+    case v1::DatanodeCommand::kCopyPrefix: {
+      DOLMEN_ASSIGN_OR_RETURN(to, FromProto(from.copy_prefix()), "copy_prefix");
+      return to;
+    }
     case v1::DatanodeCommand::COMMAND_NOT_SET:
       break;
   }
@@ -114,12 +162,21 @@ absl::StatusOr<protocol::DatanodeCommand> FromProto(const v1::DatanodeCommand& f
 void ToProto(const protocol::ReportedReplica& from, v1::ReportedReplica* to) {
   ToProto(from.block, to->mutable_block());
   to->set_state(static_cast<v1::ReplicaState>(from.state));
+  if (from.frozen_by.has_value()) to->set_frozen_by(from.frozen_by->value());
+  to->set_after_restart(from.after_restart);
+  to->set_visible_length(from.visible_length);
 }
 
 absl::StatusOr<protocol::ReportedReplica> FromProto(const v1::ReportedReplica& from) {
   protocol::ReportedReplica to;
   DOLMEN_ASSIGN_OR_RETURN(to.block, FromProto(from.block()), "block");
   DOLMEN_ASSIGN_OR_RETURN(to.state, CheckEnum("state", from.state(), protocol::ReplicaState::kCorrupt));
+  if (from.has_frozen_by()) {
+    DOLMEN_RETURN_IF_ERROR(CheckId("frozen_by", from.frozen_by()));
+    to.frozen_by = GenerationStamp(from.frozen_by());
+  }
+  to.after_restart = from.after_restart();
+  to.visible_length = from.visible_length();
   return to;
 }
 

@@ -74,6 +74,17 @@ absl::Status PipelineHop::CheckSetup(const hop_event::SetupReceived& event) cons
       setup.block.stamp.value() > kMaxId) {
     return ProtocolError(setup, "the setup names no block id and generation stamp");
   }
+  if (setup.append_to.has_value()) {
+    if (setup.is_copy) return ProtocolError(setup, "a copy can't append");
+    if (setup.append_to->is_none() || *setup.append_to >= setup.block.stamp) {
+      return ProtocolError(setup, absl::StrCat("an append to ", setup.append_to->ToString(), " can't have ",
+                                               setup.block.stamp.ToString()));
+    }
+    if (setup.expected_bytes != 0 && setup.block.length > setup.expected_bytes) {
+      return ProtocolError(setup, absl::StrCat("the replica to be appended to has ", setup.block.length,
+                                               " bytes, the block may have ", setup.expected_bytes));
+    }
+  }
   if (setup.downstream.size() > options_.max_hops) {
     return ProtocolError(setup, absl::StrCat("the pipeline has ", setup.downstream.size(),
                                              " hops behind this one, at most ", options_.max_hops, " are allowed"));
@@ -91,11 +102,13 @@ void PipelineHop::On(hop_event::SetupReceived event) {
   last_heard_ = now_;
   setup_ = event.setup;
   if (absl::Status checked = CheckSetup(event); !checked.ok()) return FailSelf(std::move(checked));
+  if (IsAppend()) received_ = visible_ = setup_.block.length;
   ++local_calls_;
-  Do(hop_action::OpenLocal{.block = {.id = setup_.block.id, .stamp = setup_.block.stamp},
+  Do(hop_action::OpenLocal{.block = {.id = setup_.block.id, .stamp = setup_.block.stamp, .length = received_},
                            .storage = setup_.storage,
                            .is_copy = setup_.is_copy,
-                           .expected_bytes = setup_.expected_bytes});
+                           .expected_bytes = setup_.expected_bytes,
+                           .append_to = setup_.append_to});
   if (!HasDownstream()) return;
   protocol::WriteSetup next = setup_;
   next.storage = setup_.downstream.front().storage;
@@ -112,12 +125,14 @@ void PipelineHop::On(hop_event::LocalOpened event) {
     return;
   }
   local_open_ = true;
-  if (state_ != State::kSettingUp) {  // given up meanwhile
-    local_open_ = false;
-    Do(hop_action::CloseLocal{.discard = true});
-    return;
-  }
   storage_ = *std::move(event.storage);
+  if (state_ != State::kSettingUp) return CloseLocal();  // given up meanwhile
+  if (IsAppend() && event.tail.size() != received_ % kBytesPerChecksum) {
+    return FailSelf(
+        MakeError(ErrorReason::kChecksum, absl::StrCat(setup_.block.id.ToString(), ": the replica ends with ",
+                                                       event.tail.size(), " bytes in its last chunk")));
+  }
+  tail_ = std::move(event.tail);
   SetupAnswerIfReady();
 }
 
@@ -231,7 +246,8 @@ void PipelineHop::Accept(protocol::Packet packet) {
     state_ = State::kClosing;
     local_open_ = false;  // the finalize closes it
     ++local_calls_;
-    Do(hop_action::FinalizeLocal{.durable = setup_.sync_on_close});
+    // What was durable before an append stays so.
+    Do(hop_action::FinalizeLocal{.durable = setup_.sync_on_close || IsAppend()});
   }
   AckWhatIsReady();
 }
@@ -240,6 +256,7 @@ void PipelineHop::On(hop_event::LocalWritten event) {
   DOLMEN_CHECK(local_calls_ > 0);
   --local_calls_;
   if (state_ != State::kStreaming && state_ != State::kClosing) return;
+  if (ReasonOf(event.status) == ErrorReason::kRecoveryInProgress) taken_ = true;
   if (!event.status.ok()) return FailSelf(std::move(event.status));
   for (Pending& pending : pending_) {
     if (pending.sequence != event.sequence) continue;
@@ -253,15 +270,24 @@ void PipelineHop::On(hop_event::LocalWritten event) {
 void PipelineHop::On(hop_event::LocalFinalized event) {
   DOLMEN_CHECK(local_calls_ > 0);
   --local_calls_;
+  if (ReasonOf(event.status) == ErrorReason::kRecoveryInProgress) taken_ = true;
   if (event.status.ok()) {
     Report(protocol::ReplicaState::kFinalized);
-  } else if (!setup_.is_copy) {
+  } else if (!setup_.is_copy && !taken_) {
     Report(protocol::ReplicaState::kBeingWritten);
   }
   if (state_ != State::kClosing) return;
   if (!event.status.ok()) return FailSelf(std::move(event.status));
   finalized_ = true;
   AckWhatIsReady();
+}
+
+void PipelineHop::On(hop_event::BlockFrozen event) {
+  // A finalize under way succeeds or not, as the store had it first: its answer says which.
+  if (state_ != State::kSettingUp && state_ != State::kStreaming) return;
+  if (setup_.is_copy || setup_.block.id != event.block || setup_.block.stamp >= event.recovery) return;
+  taken_ = true;
+  FailSelf(std::move(event.why));
 }
 
 void PipelineHop::AckWhatIsReady() {
@@ -422,15 +448,17 @@ void PipelineHop::Fail(std::vector<protocol::HopStatus> hops, const absl::Status
 void PipelineHop::Undo() {
   if (downstream_open_) Do(hop_action::CloseDownstream{.cancel = true});
   downstream_open_ = false;
-  // A replica without a byte is of use to nobody, and in the way when the client tries again.
-  const bool discard = setup_.is_copy || received_ == 0;
-  if (local_open_) {
-    Do(hop_action::CloseLocal{.discard = discard});
-    if (!discard) Report(protocol::ReplicaState::kBeingWritten);
-  }
-  local_open_ = false;
+  if (local_open_) CloseLocal();
   pending_.clear();
   pending_bytes_ = 0;
+}
+
+void PipelineHop::CloseLocal() {
+  // A replica without a byte is of use to nobody, and in the way when the client tries again.
+  const bool discard = !taken_ && !IsAppend() && (setup_.is_copy || received_ == 0);
+  Do(hop_action::CloseLocal{.discard = discard});
+  if (!discard && !taken_) Report(protocol::ReplicaState::kBeingWritten);
+  local_open_ = false;
 }
 
 void PipelineHop::Report(protocol::ReplicaState state) {

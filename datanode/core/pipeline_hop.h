@@ -21,8 +21,11 @@
 //     memory kIllegalArgument         the sender broke the protocol kIo                      this hop's disk failed
 //     kUnreachable             the named next hop cannot be reached or does not answer
 //     kPipelineFailed          the named next hop ended the stream without a reason
+//     kRecoveryInProgress      a block recovery has taken the replica of this hop: the sender has lost its lease
 // - After a failure the replica stays being written, for recovery; that of a copy, and one that never got a byte, is
 //   removed. The namenode is told of one that stays: if its block was given up, nobody else would ever ask for it.
+//   Of one that a recovery has taken, the recovery tells it.
+// - An append (setup.append_to) begins at setup.block.length instead of 0, and never removes the replica.
 // - A packet that was received before is not written again: it is acknowledged again, or will be (F-022).
 #pragma once
 
@@ -61,6 +64,13 @@ struct UpstreamEnded {
 // Each local action is answered exactly once, in the order of the actions.
 struct LocalOpened {
   absl::StatusOr<StorageId> storage;
+  std::string tail;  // of a replica that was reopened: the bytes of its partial chunk
+};
+// A block recovery has frozen the replica of this block here, with a stamp above that of its writer. `why` names it.
+struct BlockFrozen {
+  BlockId block;
+  GenerationStamp recovery;
+  absl::Status why;
 };
 struct LocalWritten {
   uint64_t sequence = 0;
@@ -81,19 +91,22 @@ struct DownstreamEnded {
 struct Tick {};
 
 }  // namespace hop_event
-using HopEvent = std::variant<hop_event::SetupReceived, hop_event::PacketReceived, hop_event::UpstreamEnded,
-                              hop_event::LocalOpened, hop_event::LocalWritten, hop_event::LocalFinalized,
-                              hop_event::DownstreamAck, hop_event::DownstreamEnded, hop_event::Tick>;
+using HopEvent =
+    std::variant<hop_event::SetupReceived, hop_event::PacketReceived, hop_event::UpstreamEnded, hop_event::LocalOpened,
+                 hop_event::LocalWritten, hop_event::LocalFinalized, hop_event::BlockFrozen, hop_event::DownstreamAck,
+                 hop_event::DownstreamEnded, hop_event::Tick>;
 
 // ---- what to do, in order ----------------------------------------------------------------------------------------
 namespace hop_action {
 
-// Take a stream slot and create the replica, by try: kBusy when there is none. Answer: LocalOpened.
+// Take a stream slot and create the replica, or reopen the one with stamp `append_to`, by try: kBusy when there is no
+// slot. Answer: LocalOpened.
 struct OpenLocal {
-  protocol::Block block;
-  StorageId storage;  // wished; empty: any
+  protocol::Block block;  // length: what a replica to be reopened has
+  StorageId storage;      // wished; empty: any
   bool is_copy = false;
   uint64_t expected_bytes = 0;
+  std::optional<GenerationStamp> append_to;
 };
 // Open a stream to `target` and send `setup`. Answers: DownstreamAck, DownstreamEnded.
 struct ConnectDownstream {
@@ -193,6 +206,7 @@ class PipelineHop {
   void On(hop_event::LocalOpened event);
   void On(hop_event::LocalWritten event);
   void On(hop_event::LocalFinalized event);
+  void On(hop_event::BlockFrozen event);
   void On(hop_event::DownstreamAck event);
   void On(hop_event::DownstreamEnded event);
   void On(hop_event::Tick event);
@@ -204,6 +218,7 @@ class PipelineHop {
   void SetupAnswerIfReady();
   void AckWhatIsReady();
   bool HasDownstream() const { return !setup_.downstream.empty(); }
+  bool IsAppend() const { return setup_.append_to.has_value(); }
   protocol::HopStatus Self(absl::Status status, uint32_t micros = 0) const;
   std::vector<protocol::HopStatus> NextHop(absl::Status status) const;
 
@@ -213,6 +228,7 @@ class PipelineHop {
   void FailDownstream(std::vector<protocol::HopStatus> hops);
   void Fail(std::vector<protocol::HopStatus> hops, const absl::Status& why);
   void Undo();  // closes the local replica and the stream to the next hop
+  void CloseLocal();
   void Report(protocol::ReplicaState state);
   template <typename Action>
   void Do(Action action) {
@@ -228,6 +244,7 @@ class PipelineHop {
   StorageId storage_;
   MonotonicTime setup_since_{};
   bool local_open_ = false;   // a replica exists that must be closed or finalized
+  bool taken_ = false;        // by a block recovery
   uint32_t local_calls_ = 0;  // answers due from the local disk
   bool downstream_open_ = false;
   bool setup_acked_ = false;

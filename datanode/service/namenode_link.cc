@@ -140,6 +140,9 @@ void NamenodeLink::Do(session_action::Execute& action) {
       LogIfError(CopyTask::Begin(node, command), "the namenode orders the copy again");
     }
     void operator()(const protocol::VerifyReplicaCommand& command) const { node->Verify(command.block); }
+    void operator()(const protocol::FreezeReplicaCommand& command) const { node->Freeze(command); }
+    void operator()(const protocol::FinishRecoveryCommand& command) const { node->FinishRecovery(command); }
+    void operator()(const protocol::CopyPrefixCommand& command) const { node->CopyPrefix(command); }
     void operator()(const protocol::SendFullReportCommand&) const {}  // the session's own
   };
   std::visit(Visitor{node_}, action.command);

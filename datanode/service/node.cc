@@ -144,6 +144,87 @@ void Node::Delete(const protocol::DeleteReplicasCommand& command) {
   }
 }
 
+bool Node::InBackground(const StorageId& storage, Order order, BlockId block, std::function<void()> work) {
+  {
+    MutexLock lock(&orders_mutex_);
+    if (!orders_.insert({order, block}).second) return true;
+  }
+  const auto done = [this, order, block] {
+    MutexLock lock(&orders_mutex_);
+    orders_.erase({order, block});
+  };
+  const bool taken = WorkersOf(storage)->background().TryPost([work = std::move(work), done] {
+    work();
+    done();
+  });
+  if (!taken) done();
+  return taken;
+}
+
+void Node::ReportIfCorrupt(const StorageId& storage, BlockId block) {
+  for (const protocol::ReportedReplica& replica : store_->ListRange(storage, block, 1)) {
+    if (replica.block.id == block && replica.state == protocol::ReplicaState::kCorrupt) Report(storage, replica);
+  }
+}
+
+void Node::Freeze(const protocol::FreezeReplicaCommand& command) {
+  const BlockId block = command.block;
+  if (const absl::Status begun = store_->BeginFreeze(block, command.recovery); !begun.ok()) {
+    return LogIfError(begun, "the namenode asks again, or has a newer recovery");
+  }
+  // The replica takes nothing more. Its writer hears of it now, also when its disk hangs or it has nothing to write.
+  const absl::Status why =
+      MakeError(ErrorReason::kRecoveryInProgress,
+                absl::StrCat(block.ToString(), ": block recovery with ", command.recovery.ToString(),
+                             " has taken the replica from its writer"));
+  for (const std::shared_ptr<LiveStream>& stream : LiveStreams()) stream->BlockFrozen(block, command.recovery, why);
+  const auto finish = [this, block, named = command.storage] {
+    const absl::StatusOr<FrozenReplica> frozen = store_->FinishFreeze(block);
+    if (!frozen.ok()) return LogIfError(frozen.status(), "the namenode asks again");
+    Report(frozen->storage.is_none() ? named : frozen->storage, frozen->replica);
+  };
+  const std::optional<StorageId> storage = store_->StorageOf(block);
+  if (!storage.has_value()) return finish();  // from memory
+  if (!InBackground(*storage, Order::kFreeze, block, finish)) {
+    spdlog::warn("too busy to freeze {}; the namenode will ask again", block.ToString());
+  }
+}
+
+void Node::FinishRecovery(const protocol::FinishRecoveryCommand& command) {
+  const protocol::Block block = command.block;
+  const std::optional<StorageId> storage = store_->StorageOf(block.id);
+  if (!storage.has_value()) {
+    return spdlog::warn("no replica of {} is here any more, its recovery goes on without", block.id.ToString());
+  }
+  const bool taken = InBackground(*storage, Order::kFinishRecovery, block.id, [this, block, storage = *storage] {
+    const absl::Status finished = store_->FinishRecovery(block);
+    if (finished.ok()) return Report(storage, {.block = block, .state = protocol::ReplicaState::kFinalized});
+    LogIfError(finished, "the namenode decides again");
+    ReportIfCorrupt(storage, block.id);
+  });
+  if (!taken) spdlog::warn("too busy to finish the recovery of {}; the namenode will ask again", block.id.ToString());
+}
+
+void Node::CopyPrefix(const protocol::CopyPrefixCommand& command) {
+  const std::optional<StorageId> storage = store_->StorageOf(command.source.id);
+  if (!storage.has_value()) {
+    return spdlog::warn("no replica of {} is here to be copied to {}", command.source.id.ToString(),
+                        command.target.id.ToString());
+  }
+  const bool taken = InBackground(*storage, Order::kCopyPrefix, command.target.id, [this, command] {
+    const absl::Status copied = store_->CopyPrefix(command.source, command.target);
+    if (!copied.ok()) {
+      LogIfError(copied, "the namenode asks again, or others");
+      if (ReasonOf(copied) == ErrorReason::kChecksum) Suspect(command.source);
+      return;
+    }
+    const std::optional<StorageId> at = store_->StorageOf(command.target.id);
+    if (at.has_value()) Report(*at, {.block = command.target, .state = protocol::ReplicaState::kFinalized});
+  });
+  if (!taken)
+    spdlog::warn("too busy to copy a prefix of {}; the namenode will ask again", command.source.id.ToString());
+}
+
 void Node::Add(const std::shared_ptr<LiveStream>& stream) {
   MutexLock lock(&streams_mutex_);
   streams_[stream.get()] = stream;
@@ -160,15 +241,17 @@ size_t Node::live_streams() const {
   return streams_.size();
 }
 
-void Node::CancelAll() {
+std::vector<std::shared_ptr<LiveStream>> Node::LiveStreams() const {
   std::vector<std::shared_ptr<LiveStream>> all;
-  {
-    MutexLock lock(&streams_mutex_);
-    for (auto& [stream, weak] : streams_) all.push_back(weak.lock());
+  MutexLock lock(&streams_mutex_);
+  for (const auto& [stream, weak] : streams_) {
+    if (std::shared_ptr<LiveStream> alive = weak.lock()) all.push_back(std::move(alive));
   }
-  for (const std::shared_ptr<LiveStream>& stream : all) {
-    if (stream != nullptr) stream->Cancel();
-  }
+  return all;
+}
+
+void Node::CancelAll() {
+  for (const std::shared_ptr<LiveStream>& stream : LiveStreams()) stream->Cancel();
 }
 
 bool Node::WaitUntilQuiet(Duration timeout) {
@@ -185,14 +268,7 @@ bool Node::WaitUntilQuiet(Duration timeout) {
 void Node::Tick() {
   const MonotonicTime now = clock_->Now();
   peers_.Poll(now);
-  std::vector<std::shared_ptr<LiveStream>> all;
-  {
-    MutexLock lock(&streams_mutex_);
-    for (auto& [stream, weak] : streams_) all.push_back(weak.lock());
-  }
-  for (const std::shared_ptr<LiveStream>& stream : all) {
-    if (stream != nullptr) stream->Tick(now);
-  }
+  for (const std::shared_ptr<LiveStream>& stream : LiveStreams()) stream->Tick(now);
 }
 
 void Node::Housekeeping() {

@@ -30,6 +30,8 @@ class LiveStream {
   virtual void Tick(MonotonicTime now) = 0;
   // Ends as soon as it can.
   virtual void Cancel() = 0;
+  // A block recovery has frozen the replica of this block here; `why` names it.
+  virtual void BlockFrozen(BlockId /*block*/, GenerationStamp /*recovery*/, const absl::Status& /*why*/) {}
 };
 
 struct NodeOptions {
@@ -90,6 +92,9 @@ class Node final : public ReplicaInventory {
   // Commands of the namenode. May drop one when busy: the namenode decides again.
   void Delete(const protocol::DeleteReplicasCommand& command);
   void Verify(const protocol::Block& block);
+  void Freeze(const protocol::FreezeReplicaCommand& command);
+  void FinishRecovery(const protocol::FinishRecoveryCommand& command);
+  void CopyPrefix(const protocol::CopyPrefixCommand& command);
 
   // Streams under way. A stream removes itself at the very end of its life; the node outlives it until then.
   void Add(const std::shared_ptr<LiveStream>& stream);
@@ -118,7 +123,15 @@ class Node final : public ReplicaInventory {
   uint32_t ActiveTransfers() const override;
 
  private:
+  // What of a block is under way in the background.
+  enum class Order : uint8_t { kFreeze, kFinishRecovery, kCopyPrefix };
+
   void Release(StreamKind kind, const StorageId& storage);
+  std::vector<std::shared_ptr<LiveStream>> LiveStreams() const;
+  // Once at a time for each block, since the namenode repeats what takes long; false when it is too busy.
+  bool InBackground(const StorageId& storage, Order order, BlockId block, std::function<void()> work);
+  // Tells the namenode of a replica that turned out to be corrupt.
+  void ReportIfCorrupt(const StorageId& storage, BlockId block);
 
   BlockStore* const store_;
   const NodeOptions options_;
@@ -139,6 +152,8 @@ class Node final : public ReplicaInventory {
   std::map<const LiveStream*, std::weak_ptr<LiveStream>> streams_ ABSL_GUARDED_BY(streams_mutex_);
   Mutex housekeeping_mutex_;
   std::set<StorageId> refreshing_ ABSL_GUARDED_BY(housekeeping_mutex_);
+  Mutex orders_mutex_;
+  std::set<std::pair<Order, BlockId>> orders_ ABSL_GUARDED_BY(orders_mutex_);
 };
 
 }  // namespace dolmen::datanode

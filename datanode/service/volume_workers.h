@@ -30,8 +30,10 @@ class VolumeWorkers {
   // Creates, writes and closes, in order on one thread.
   WorkQueue& writes() { return writes_; }
   WorkQueue& reads() { return reads_; }
-  // Deletes, verification, space.
+  // Deletes, verification, space, recovery.
   WorkQueue& background() { return background_; }
+  // Waits for the disk's cache, one after the other: reopening a replica.
+  WorkQueue& syncs() { return syncs_; }
 
   // These wait for the disk's cache; from writes(), so that they come after the writes before them, but without holding
   // up the writes behind them. All that wait are finalized as one group. `done` runs on the sync thread.

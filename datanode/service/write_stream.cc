@@ -1,5 +1,6 @@
 #include "datanode/service/write_stream.h"
 
+#include "absl/strings/str_cat.h"
 #include "common/error.h"
 #include "common/rpc/frames.h"
 #include "common/rpc/status_grpc.h"
@@ -128,11 +129,23 @@ void WriteStream::Cancel() {
   if (context_ != nullptr) context_->TryCancel();
 }
 
+void WriteStream::BlockFrozen(BlockId block, GenerationStamp recovery, const absl::Status& why) {
+  Feed(hop_event::BlockFrozen{.block = block, .recovery = recovery, .why = why});
+}
+
 // ---- actions -----------------------------------------------------------------------------------------------------
 
 void WriteStream::Do(hop_action::OpenLocal& action) {
   const uint64_t bytes = action.expected_bytes == 0 ? kDefaultExpectedBytes : action.expected_bytes;
-  const absl::StatusOr<StorageId> storage = node_->ChooseVolume(action.storage, bytes);
+  absl::StatusOr<StorageId> storage = absl::UnknownError("not chosen");
+  if (!action.append_to.has_value()) {
+    storage = node_->ChooseVolume(action.storage, bytes);
+  } else if (const std::optional<StorageId> held = node_->store().StorageOf(action.block.id); held.has_value()) {
+    storage = *held;
+  } else {
+    storage = MakeError(ErrorReason::kReplicaNotFound,
+                        absl::StrCat("no replica of ", action.block.id.ToString(), " is here to be appended to"));
+  }
   absl::Status refused = storage.status();
   if (refused.ok()) {
     absl::StatusOr<std::shared_ptr<Node::Slot>> slot = node_->Acquire(StreamKind::kWrite, *storage);
@@ -141,14 +154,21 @@ void WriteStream::Do(hop_action::OpenLocal& action) {
   }
   if (refused.ok()) {
     workers_ = node_->WorkersOf(*storage);
-    CreateRequest request{
-        .block = action.block, .storage = *storage, .is_copy = action.is_copy, .expected_bytes = bytes};
-    const bool taken = workers_->writes().TryPost([self = shared_from_this(), request] {
-      absl::StatusOr<std::unique_ptr<ReplicaWriter>> writer = self->node_->store().CreateReplica(request);
+    WorkQueue& queue = action.append_to.has_value() ? workers_->syncs() : workers_->writes();
+    const bool taken = queue.TryPost([self = shared_from_this(), action, storage = *storage, bytes] {
+      BlockStore& store = self->node_->store();
+      absl::StatusOr<std::unique_ptr<ReplicaWriter>> writer =
+          action.append_to.has_value()
+              ? store.ReopenReplica({.block = action.block, .from = *action.append_to, .expected_bytes = bytes})
+              : store.CreateReplica(
+                    {.block = action.block, .storage = storage, .is_copy = action.is_copy, .expected_bytes = bytes});
+      // The bytes at the end were found not to match: whether more of it is bad, the namenode is told.
+      if (action.append_to.has_value() && ReasonOf(writer.status()) == ErrorReason::kChecksum)
+        self->node_->Suspect({.id = action.block.id, .stamp = *action.append_to});
       MutexLock lock(&self->mutex_);
       if (!writer.ok()) return self->FeedLocked(hop_event::LocalOpened{writer.status()});
       self->writer_ = *std::move(writer);
-      self->FeedLocked(hop_event::LocalOpened{self->writer_->storage()});
+      self->FeedLocked(hop_event::LocalOpened{self->writer_->storage(), self->writer_->tail()});
     });
     if (taken) return;
     refused = MakeError(ErrorReason::kBusy, "busy: too much waits for this volume; retry shortly");

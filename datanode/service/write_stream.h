@@ -27,6 +27,7 @@ class WriteStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   void Tick(MonotonicTime now) override;
   void Cancel() override;
+  void BlockFrozen(BlockId block, GenerationStamp recovery, const absl::Status& why) override;
 
  private:
   WriteStream(Node* node, grpc::CallbackServerContext* context)

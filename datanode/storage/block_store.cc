@@ -10,12 +10,6 @@
 #include "datanode/storage/replica_recovery.h"
 
 namespace dolmen::datanode {
-namespace {
-
-// Reserved when the writer does not say how long the block may become (HDFS's default block).
-constexpr uint64_t kDefaultReservation = 128 << 20;
-
-}  // namespace
 
 void RunOneByOne(std::vector<std::function<void()>> tasks) {
   for (const std::function<void()>& task : tasks) task();
@@ -75,6 +69,11 @@ absl::StatusOr<std::unique_ptr<ReplicaWriter>> BlockStore::CreateReplica(const C
       if (entry.stamp > block.stamp) return MakeError(ErrorReason::kStaleGenerationStamp, text);
       return MakeError(ErrorReason::kFileAlreadyExists, text);
     }
+    if (const auto frozen = frozen_absent_.find(block.id);
+        frozen != frozen_absent_.end() && frozen->second > block.stamp) {
+      return MakeError(ErrorReason::kRecoveryInProgress, absl::StrCat(block.id.ToString(), ": block recovery with ",
+                                                                      frozen->second.ToString(), " is under way"));
+    }
     DOLMEN_RETURN_IF_ERROR(volume->Reserve(reserved), block.id.ToString());
     SlotOf(volume->id())->index[block.id] = Entry{.stamp = block.stamp};
   }
@@ -107,6 +106,12 @@ void BlockStore::EraseOpen(const OpenReplica& replica) {
   replica.volume().RemoveReplica(0);
 }
 
+void BlockStore::LeaveWriter(Entry* entry) {
+  entry->length = entry->open->written();
+  entry->visible = entry->open->visible();
+  entry->sync_failed = entry->sync_failed || entry->open->sync_failed();
+}
+
 void BlockStore::CloseWriter(ReplicaWriter* writer, bool discard) {
   OpenReplica& replica = *writer->replica_;
   Volume& volume = replica.volume();
@@ -119,8 +124,8 @@ void BlockStore::CloseWriter(ReplicaWriter* writer, bool discard) {
     const auto found = index.find(replica.block());
     if (found == index.end() || found->second.open.get() != &replica) return;  // deleted meanwhile
     Entry& entry = found->second;
-    if (entry.state == State::kBeingWritten && !discard) {
-      entry.length = replica.written();
+    if (entry.state == State::kBeingWritten && (!discard || replica.reopened())) {
+      LeaveWriter(&entry);
       entry.open = nullptr;
       return;
     }
@@ -134,110 +139,12 @@ void BlockStore::CloseWriter(ReplicaWriter* writer, bool discard) {
   EraseOpen(replica);
 }
 
-absl::StatusOr<BlockStore::Place> BlockStore::FindReadable(const protocol::Block& block) {
-  const std::optional<Place> found = Find(block.id);
-  if (!found.has_value() || found->entry->state == State::kCreating || found->entry->state == State::kDeleting ||
-      found->entry->state == State::kTemporary) {
-    return MakeError(ErrorReason::kReplicaNotFound, absl::StrCat("no replica of ", block.id.ToString(), " is here"));
-  }
-  const Entry& entry = *found->entry;
-  if (entry.stamp != block.stamp) {
-    return MakeError(ErrorReason::kStaleGenerationStamp,
-                     absl::StrCat(block.id.ToString(), ": the replica here has ", entry.stamp.ToString(),
-                                  ", asked for ", block.stamp.ToString()));
-  }
-  if (entry.state == State::kCorrupt) {
-    return MakeError(ErrorReason::kChecksum, absl::StrCat(block.id.ToString(), ": the replica here is corrupt"));
-  }
-  if (entry.state == State::kFinalizing && entry.open->place() == ReplicaPlace::kTemporary) {
-    return MakeError(ErrorReason::kReplicaNotFound,
-                     absl::StrCat("no replica of ", block.id.ToString(), " is here yet"));
-  }
-  if (entry.state == State::kBeingWritten && entry.open == nullptr) {
-    return MakeError(ErrorReason::kNotReplicatedYet,
-                     absl::StrCat(block.id.ToString(), ": the replica here lost its writer and waits for recovery"));
-  }
-  return *found;
-}
-
-absl::StatusOr<std::unique_ptr<ReplicaReader>> BlockStore::OpenReader(const protocol::Block& block) {
-  protocol::Block found;
-  Volume* volume;
-  {
-    MutexLock lock(&mutex_);
-    DOLMEN_ASSIGN_OR_RETURN(const Place place, FindReadable(block));
-    if (place.entry->open != nullptr) return std::make_unique<ReplicaReader>(&pool_, place.entry->open);
-    found = {.id = block.id, .stamp = place.entry->stamp, .length = place.entry->length};
-    volume = place.slot->volume.get();
-  }
-  return OpenFinalized(found, volume);
-}
-
-absl::StatusOr<std::unique_ptr<ReplicaReader>> BlockStore::OpenFinalized(const protocol::Block& found, Volume* volume) {
-  absl::StatusOr<std::unique_ptr<File>> data =
-      volume->fs().Open(volume->DataPath(ReplicaPlace::kFinalized, found.id), OpenMode::kRead);
-  absl::StatusOr<std::unique_ptr<File>> meta =
-      volume->fs().Open(volume->MetaPath(ReplicaPlace::kFinalized, found.id), OpenMode::kRead);
-  if (data.ok() && meta.ok())
-    return std::make_unique<ReplicaReader>(volume, &pool_, found, *std::move(data), *std::move(meta));
-  const absl::Status error = data.ok() ? meta.status() : data.status();
-  volume->NoteError(error);
-  if (ReasonOf(error) != ErrorReason::kFileNotFound) return error;
-  // Deleted between the look-up and here, or (F-076) by other hands.
-  MutexLock lock(&mutex_);
-  DOLMEN_ASSIGN_OR_RETURN(const Place place, FindReadable(found));
-  if (place.entry->state == State::kFinalized && place.slot->volume.get() == volume)
-    place.entry->state = State::kCorrupt;
-  return MakeError(ErrorReason::kChecksum, absl::StrCat(found.id.ToString(), ": files are missing: ", error.message()));
-}
-
-absl::StatusOr<uint64_t> BlockStore::VisibleLength(const protocol::Block& block) {
-  MutexLock lock(&mutex_);
-  DOLMEN_ASSIGN_OR_RETURN(const Place place, FindReadable(block));
-  return place.entry->open != nullptr ? place.entry->open->visible() : place.entry->length;
-}
-
 std::optional<StorageId> BlockStore::StorageOf(BlockId block) const {
   MutexLock lock(&mutex_);
   for (const auto& slot : slots_) {
     if (!slot->volume->failed() && slot->index.contains(block)) return slot->volume->id();
   }
   return std::nullopt;
-}
-
-absl::StatusOr<Verified> BlockStore::Verify(const protocol::Block& block) {
-  protocol::Block found;
-  Volume* volume;
-  {
-    MutexLock lock(&mutex_);
-    const absl::StatusOr<Place> readable = FindReadable(block);
-    const bool known_corrupt = ReasonOf(readable.status()) == ErrorReason::kChecksum;
-    if (!readable.ok() && !known_corrupt) return readable.status();
-    const Place place = *Find(block.id);
-    found = {.id = block.id, .stamp = place.entry->stamp, .length = place.entry->length};
-    if (known_corrupt) return Verified{VerifyOutcome::kCorrupt, found};
-    if (place.entry->state != State::kFinalized) {
-      return MakeError(ErrorReason::kNotReplicatedYet,
-                       absl::StrCat(block.id.ToString(), " is still being written; verify it when it is finalized"));
-    }
-    volume = place.slot->volume.get();
-  }
-  const absl::StatusOr<std::unique_ptr<ReplicaReader>> reader = OpenFinalized(found, volume);
-  absl::Status read = reader.status();
-  for (uint64_t offset = 0; read.ok() && offset < found.length;) {
-    const absl::StatusOr<protocol::ReadChunk> chunk =
-        (*reader)->Read(offset, protocol::kMaxPacketBytes, ReplicaReader::Check::kVerify);
-    read = chunk.status();
-    if (chunk.ok()) offset += chunk->payload.size();
-  }
-  if (!read.ok() && ReasonOf(read) != ErrorReason::kChecksum) return read;
-  LogIfError(read, "the replica is reported as corrupt");
-  MutexLock lock(&mutex_);
-  // A replica whose deletion was ordered meanwhile is vouched for no more.
-  const absl::StatusOr<Place> place = FindReadable(found);
-  if (!place.ok() && ReasonOf(place.status()) != ErrorReason::kChecksum) return place.status();
-  if (!read.ok() && place.ok() && place->entry->state == State::kFinalized) place->entry->state = State::kCorrupt;
-  return Verified{read.ok() && place.ok() ? VerifyOutcome::kGood : VerifyOutcome::kCorrupt, found};
 }
 
 absl::Status BlockStore::MoveToTrash(Volume& volume, ReplicaPlace place, BlockId block, GenerationStamp stamp,
@@ -275,7 +182,7 @@ absl::Status BlockStore::BeginDelete(const protocol::Block& block) {
     }
     entry.before_delete = entry.state;
     entry.state = State::kDeleting;
-    if (entry.open != nullptr) entry.length = entry.open->written();
+    if (entry.open != nullptr) LeaveWriter(&entry);
     open = std::exchange(entry.open, nullptr);
   }
   if (open) open->Fail(MakeError(ErrorReason::kReplicaNotFound, absl::StrCat(block.id.ToString(), " was deleted")));
@@ -382,7 +289,10 @@ std::vector<protocol::ReportedReplica> BlockStore::ListRange(const StorageId& st
         break;
       case State::kBeingWritten:
         break;
+      case State::kRecovering:
+        break;
       case State::kFinalized:
+      case State::kStamping:
         state = protocol::ReplicaState::kFinalized;
         break;
       case State::kCorrupt:

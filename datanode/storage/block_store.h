@@ -7,11 +7,16 @@
 //                 neither: it waits for recovery
 //   temporary     written; nobody else sees it         from above      finalizing | gone
 //   finalizing    read if it was being written         FinalizeGroup   finalized | being written | corrupt
-//   finalized     read                                 from above      corrupt | deleting
+//   finalized     read                                 from above      stamping | corrupt | deleting
+//   stamping      read; its generation stamp changes,  ReopenReplica,  being written | finalized | corrupt
+//                 maybe to be written again            FinishRecovery
+//   recovering    nothing: it is verified, or cut and  FinishFreeze,   being written | finalized | corrupt
+//                 finalized                            FinishRecovery
 //   corrupt       reported, never read                 Verify, scan    deleting
 //   deleting      nothing                              BeginDelete     gone (its files are in trash/) | as before
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,11 +66,26 @@ struct StoreIdentity {
   protocol::IdMarks bound;  // nothing above these was
 };
 
+// Reserved when the writer does not say how long the block may become (HDFS's default block).
+inline constexpr uint64_t kDefaultReservation = 128 << 20;
+
 struct CreateRequest {
   protocol::Block block;        // id and stamp
   StorageId storage;            // empty or unknown: the volume with the most room
   bool is_copy = false;         // temporary until finalized
   uint64_t expected_bytes = 0;  // reserved on the volume
+};
+
+struct ReopenRequest {
+  protocol::Block block;        // id, the new stamp, the length that the replica has
+  GenerationStamp from;         // the stamp it has
+  uint64_t expected_bytes = 0;  // the most the block may grow to
+};
+
+// What a block recovery is told of a replica.
+struct FrozenReplica {
+  StorageId storage;  // none: there is no replica
+  protocol::ReportedReplica replica;
 };
 
 class BlockStore;
@@ -84,12 +104,14 @@ class ReplicaWriter {
   absl::Status Sync() { return replica_->Sync(); }
   void SetVisibleLength(uint64_t length) { replica_->SetVisible(length); }
   uint64_t written_length() const { return replica_->written(); }
+  // The bytes written of the partial chunk at the end.
+  std::string tail() const { return replica_->Look().tail; }
 
   // Id, stamp and bytes written.
   protocol::Block block() const;
   const StorageId& storage() const { return replica_->volume().id(); }
 
-  // Removes the replica: nothing of it was ever acknowledged.
+  // Removes the replica: nothing of it was ever acknowledged. One that was reopened stays, being written.
   void Discard();
 
  private:
@@ -136,6 +158,37 @@ class BlockStore {
   // kBusy while one is being deleted, kNoSpace, kIo.
   absl::StatusOr<std::unique_ptr<ReplicaWriter>> CreateReplica(const CreateRequest& request);
 
+  // Makes a finalized replica one that is being written, with a higher stamp. Durable when it returns OK: what it held
+  // stays, as hsynced bytes do. Until then a crash leaves it finalized, with either stamp.
+  // Errors: kReplicaNotFound; kStaleGenerationStamp when its stamp is not request.from, or not below the new one;
+  // kAlreadyBeingCreated when it is being written; kRecoveryInProgress when it is frozen by a recovery; kChecksum when
+  // it is corrupt or has another length than asked; kBusy while it is being changed; kNoSpace, kIo: it is finalized
+  // still if that is certain, else corrupt.
+  absl::StatusOr<std::unique_ptr<ReplicaWriter>> ReopenReplica(const ReopenRequest& request);
+
+  // Block recovery, first step, in two halves. The first does not wait for a disk: from here on the writer of the
+  // replica gets an error that names the recovery, and no writer with a lower stamp is let in; that holds for a replica
+  // that is not here, too, as far as memory for it goes. A higher recovery takes over from a lower one.
+  // Errors: kBusy while the replica is being created, finalized, deleted or recovered; kStaleGenerationStamp when the
+  // replica or the recovery that froze it has a higher stamp. Nothing is to be told to the namenode then.
+  absl::Status BeginFreeze(BlockId block, GenerationStamp recovery);
+  // The second half verifies what is on disk, makes it durable, and says what is here: a replica being written or
+  // finalized with its true length; kCorrupt when that can't be told any more; kDeleted (with the recovery's stamp)
+  // when there is none. Done again it answers the same, without the disk. Errors: kReplicaNotFound when it is not
+  // frozen; kBusy as above; kIo, also when a volume that is offline may hold it.
+  absl::StatusOr<FrozenReplica> FinishFreeze(BlockId block);
+  // Second step. The replica, frozen by block.stamp and verified since, becomes finalized with block.length bytes and
+  // that stamp, durably. OK also when it is that already. Errors: kReplicaNotFound; kRecoveryInProgress when it was not
+  // frozen by that stamp, or must be frozen again; kIllegalArgument when it is shorter, or finalized with another
+  // length; kBusy; kChecksum, kIo.
+  absl::Status FinishRecovery(const protocol::Block& block);
+
+  // Makes `target`, durably finalized, from the first target.length bytes of the finalized replica `source`, on the
+  // same volume, verifying what it reads. OK also when it is there already. Errors: as OpenReader of `source`,
+  // kNotReplicatedYet when it is not finalized, kIllegalArgument when it is too short; as CreateReplica of `target`;
+  // kIo.
+  absl::Status CopyPrefix(const protocol::Block& source, const protocol::Block& target);
+
   // Makes the replicas finalized, one answer each, in the order given. When durable: the bytes are synced, then the
   // names moved, then the directories synced, each step for the whole group; after OK a power loss changes nothing.
   // After an error the writer accepts nothing more and its replica stays being written, or is corrupt when it can't be
@@ -143,8 +196,10 @@ class BlockStore {
   std::vector<absl::Status> FinalizeGroup(std::span<ReplicaWriter* const> writers, bool durable,
                                           const ParallelRunner& run = RunOneByOne);
 
-  // Errors: kReplicaNotFound, kStaleGenerationStamp (another stamp than asked), kChecksum when it is known to be
-  // corrupt, kNotReplicatedYet when it waits for recovery. `block.length` is ignored.
+  // `block`: as the namenode named it, or with the length that a datanode showed. A replica with a higher stamp serves
+  // as well. Of one that lost its writer block.length bytes are shown, or what was visible before if that is more.
+  // Errors: kReplicaNotFound; kStaleGenerationStamp when its stamp is lower; kChecksum when it is known to be corrupt;
+  // kNotReplicatedYet while it is being recovered, or when it lost its writer and nothing of it may be shown.
   absl::StatusOr<std::unique_ptr<ReplicaReader>> OpenReader(const protocol::Block& block);
   // Bytes that readers may see. Errors as OpenReader.
   absl::StatusOr<uint64_t> VisibleLength(const protocol::Block& block);
@@ -185,13 +240,29 @@ class BlockStore {
 
  private:
   friend class ReplicaWriter;
-  enum class State : uint8_t { kCreating, kBeingWritten, kTemporary, kFinalizing, kFinalized, kCorrupt, kDeleting };
+  enum class State : uint8_t {
+    kCreating,
+    kBeingWritten,
+    kTemporary,
+    kFinalizing,
+    kFinalized,
+    kStamping,
+    kRecovering,
+    kCorrupt,
+    kDeleting
+  };
   struct Entry {
     GenerationStamp stamp;
     uint64_t length = 0;  // finalized: exact; being written: when the writer was last gone
     State state = State::kCreating;
     State before_delete = State::kCreating;  // while deleting
     std::shared_ptr<OpenReplica> open;       // while a writer lives
+    GenerationStamp frozen_by;               // the highest recovery that froze it; none: not frozen
+    bool verified = false;                   // being written, no writer: `length` is what its checksums vouch for
+    bool after_restart = false;              // being written: found by a start, unsynced bytes may be missing
+    uint64_t visible = 0;                    // being written, no writer: what readers may have seen
+    // A sync of these files failed: they are written anew before another sync is believed (C-18).
+    bool sync_failed = false;
   };
   using Index = absl::btree_map<BlockId, Entry>;
   struct VolumeSlot {
@@ -210,7 +281,15 @@ class BlockStore {
   absl::Status Load(VolumeContents contents, VolumeSlot* slot, MonotonicTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status DropDuplicates(MonotonicTime now);
   std::optional<Place> Find(BlockId block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Exactly this one (id, stamp).
   absl::StatusOr<Place> FindReadable(const protocol::Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  struct Shown {
+    Place place;
+    std::optional<uint64_t> front;  // of a replica without a writer: so many bytes of it
+  };
+  absl::StatusOr<Shown> FindShown(const protocol::Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The first front.length bytes of a replica in being_written/ of `volume`, which has no writer.
+  absl::StatusOr<std::unique_ptr<ReplicaReader>> OpenFront(const protocol::Block& front, Volume* volume);
   // `found` is finalized on `volume`.
   absl::StatusOr<std::unique_ptr<ReplicaReader>> OpenFinalized(const protocol::Block& found, Volume* volume);
   Volume* ChooseVolume(const StorageId& wanted) const;
@@ -221,9 +300,20 @@ class BlockStore {
   absl::Status WriteIdentities(const StoreIdentity& identity) ABSL_EXCLUSIVE_LOCKS_REQUIRED(identity_write_mutex_);
   absl::Status MoveToTrash(Volume& volume, ReplicaPlace place, BlockId block, GenerationStamp stamp, MonotonicTime now);
   void CloseWriter(ReplicaWriter* writer, bool discard);
+  // Keeps in the entry what is known of its open replica.
+  static void LeaveWriter(Entry* entry);
   void EraseOpen(const OpenReplica& replica);
   void FinalizeOnVolume(Group* group, bool durable, const ParallelRunner& run);
-  absl::Status RenameOne(const OpenReplica& replica);
+  absl::Status RenameOne(Volume& volume, BlockId block, ReplicaPlace from);
+  // Sets the entry, which no one else changes meanwhile; nothing when its volume went offline.
+  void Settle(BlockId block, const std::function<void(Entry&, Volume&)>& change);
+  enum class Whereabouts { kAsBefore, kApart, kMoved };  // of the two files that a failed call leaves
+  absl::Status ReopenOnDisk(Volume& volume, const protocol::Block& block, StampedFiles* files, Whereabouts* where);
+  absl::Status FinishOnDisk(Volume& volume, const protocol::Block& block, Whereabouts* where);
+  // Puts what the replica's files hold into new files of the same names, durably.
+  absl::Status WriteAnew(Volume& volume, ReplicaPlace place, BlockId block);
+  // Whether what is not found here is surely not here.
+  bool AllVolumesWork() const;
 
   const BlockStoreOptions options_;
   BufferPool pool_;
@@ -240,6 +330,9 @@ class BlockStore {
 
   mutable Mutex mutex_;  // guards the slots' indexes too
   size_t writers_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Recoveries that found no replica here, so that a late writer does not make one; the oldest are forgotten.
+  std::map<BlockId, GenerationStamp> frozen_absent_ ABSL_GUARDED_BY(mutex_);
+  std::deque<BlockId> frozen_absent_order_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace dolmen::datanode

@@ -51,16 +51,14 @@ absl::Status AfterDirectorySync() {
 
 }  // namespace
 
-absl::Status BlockStore::RenameOne(const OpenReplica& replica) {
-  Volume& volume = replica.volume();
+absl::Status BlockStore::RenameOne(Volume& volume, BlockId block, ReplicaPlace from) {
   FileSystem& fs = volume.fs();
-  const BlockId block = replica.block();
-  const std::string data_from = volume.DataPath(replica.place(), block);
+  const std::string data_from = volume.DataPath(from, block);
   const std::string data_to = volume.DataPath(ReplicaPlace::kFinalized, block);
   DOLMEN_RETURN_IF_ERROR(fs.Rename(data_from, data_to));
   const auto rename_meta = [&]() -> absl::Status {
     DOLMEN_FAULT_POINT("datanode.finalize.after_first_rename");
-    return fs.Rename(volume.MetaPath(replica.place(), block), volume.MetaPath(ReplicaPlace::kFinalized, block));
+    return fs.Rename(volume.MetaPath(from, block), volume.MetaPath(ReplicaPlace::kFinalized, block));
   };
   absl::Status renamed = rename_meta();
   if (!renamed.ok()) LogIfError(fs.Rename(data_to, data_from), "the halves are joined at the next start");
@@ -93,7 +91,7 @@ void BlockStore::FinalizeOnVolume(Group* group, bool durable, const ParallelRunn
     if (!answer.ok()) continue;
     const OpenReplica& replica = *group->replicas[i];
     answer = volume.EnsureFinalizedDirectory(replica.block());
-    if (answer.ok()) answer = RenameOne(replica);
+    if (answer.ok()) answer = RenameOne(volume, replica.block(), replica.place());
     if (!answer.ok()) {
       volume.NoteError(answer);
       continue;

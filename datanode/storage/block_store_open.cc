@@ -207,6 +207,8 @@ absl::Status BlockStore::Load(VolumeContents contents, VolumeSlot* slot, Monoton
         break;
       case ScannedState::kBeingWritten:
         entry.state = State::kBeingWritten;
+        entry.verified = true;
+        entry.after_restart = true;
         break;
       case ScannedState::kCorrupt:
         entry.state = State::kCorrupt;

@@ -45,17 +45,34 @@ absl::StatusOr<std::shared_ptr<OpenReplica>> OpenReplica::Create(Volume* volume,
     return meta.status();
   }
   return std::shared_ptr<OpenReplica>(
-      new OpenReplica(volume, block, stamp, place, reserved_bytes, std::move(data), *std::move(meta)));
+      new OpenReplica(volume, block, stamp, place, reserved_bytes, std::move(data), *std::move(meta), false));
+}
+
+std::shared_ptr<OpenReplica> OpenReplica::Continue(Volume* volume, const protocol::Block& block,
+                                                   uint64_t reserved_bytes, StampedFiles files) {
+  std::shared_ptr<OpenReplica> replica(new OpenReplica(volume, block.id, block.stamp, ReplicaPlace::kBeingWritten,
+                                                       reserved_bytes, std::move(files.data), std::move(files.meta),
+                                                       true));
+  MutexLock no_sync(&replica->sync_mutex_);
+  replica->names_synced_ = true;
+  replica->any_slot_synced_ = true;
+  replica->synced_ = block.length;
+  replica->older_slot_ = files.older_slot;
+  MutexLock lock(&replica->mutex_);
+  replica->written_ = replica->visible_ = replica->writeback_started_ = block.length;
+  replica->tail_ = std::move(files.tail);
+  return replica;
 }
 
 OpenReplica::OpenReplica(Volume* volume, BlockId block, GenerationStamp stamp, ReplicaPlace place,
-                         uint64_t reserved_bytes, std::unique_ptr<File> data, std::unique_ptr<File> meta)
+                         uint64_t reserved_bytes, std::unique_ptr<File> data, std::unique_ptr<File> meta, bool reopened)
     : volume_(volume),
       block_(block),
       stamp_(stamp),
       place_(place),
       data_(std::move(data)),
       meta_(std::move(meta)),
+      reopened_(reopened),
       reserved_(reserved_bytes) {}
 
 OpenReplica::~OpenReplica() {
@@ -89,6 +106,14 @@ absl::Status OpenReplica::Failed(absl::Status error) {
   return error;
 }
 
+absl::Status OpenReplica::SyncFailed(absl::Status error) {
+  {
+    MutexLock lock(&mutex_);
+    sync_failed_ = true;
+  }
+  return Failed(std::move(error));
+}
+
 absl::Status OpenReplica::WriteFiles(const protocol::Packet& packet) {
   std::vector<std::string_view> pieces;
   for (const absl::string_view piece : packet.payload.Chunks()) pieces.push_back(FromAbsl(piece));
@@ -98,6 +123,7 @@ absl::Status OpenReplica::WriteFiles(const protocol::Packet& packet) {
 }
 
 absl::Status OpenReplica::Write(const protocol::Packet& packet) {
+  MutexLock one_write(&write_mutex_);
   DOLMEN_RETURN_IF_ERROR(CheckFits(packet));
   const uint64_t end = packet.EndOffset();
   if (end > packet.offset) {
@@ -125,13 +151,13 @@ absl::Status OpenReplica::Write(const protocol::Packet& packet) {
 absl::Status OpenReplica::SyncData() {
   DOLMEN_RETURN_IF_ERROR(failure());
   absl::Status synced = data_->Sync();
-  return synced.ok() ? synced : Failed(std::move(synced));
+  return synced.ok() ? synced : SyncFailed(std::move(synced));
 }
 
 absl::Status OpenReplica::SyncChecksums() {
   DOLMEN_RETURN_IF_ERROR(failure());
   absl::Status synced = meta_->Sync();
-  return synced.ok() ? synced : Failed(std::move(synced));
+  return synced.ok() ? synced : SyncFailed(std::move(synced));
 }
 
 absl::Status OpenReplica::Sync() {
@@ -145,7 +171,7 @@ absl::Status OpenReplica::Sync() {
   }
   if (any_slot_synced_ && slot.synced_length == synced_) return absl::OkStatus();
   absl::Status synced = SyncWithSlot(slot);
-  if (!synced.ok()) return Failed(std::move(synced));
+  if (!synced.ok()) return SyncFailed(std::move(synced));
   older_slot_ = 1 - older_slot_;
   any_slot_synced_ = true;
   synced_ = slot.synced_length;
@@ -174,9 +200,21 @@ void OpenReplica::Fail(const absl::Status& why) {
   if (failure_.ok()) failure_ = why;
 }
 
+void OpenReplica::Stop(const absl::Status& why) {
+  Fail(why);
+  // What is under way is waited for; what comes later finds the failure.
+  { MutexLock no_write(&write_mutex_); }
+  { MutexLock no_sync(&sync_mutex_); }
+}
+
 absl::Status OpenReplica::failure() const {
   MutexLock lock(&mutex_);
   return failure_;
+}
+
+bool OpenReplica::sync_failed() const {
+  MutexLock lock(&mutex_);
+  return sync_failed_;
 }
 
 uint64_t OpenReplica::written() const {

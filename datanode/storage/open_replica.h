@@ -4,6 +4,7 @@
 //   write     data, then the CRCs of its chunks. A crash between leaves data without CRCs: cut off at the next start.
 //   sync      data; CRCs; the names (first time); then the older slot; slot. Until the last step is on disk the other
 //             slot still describes the bytes of the sync before, and those are never changed by later writes.
+// A finalized replica that is reopened for an append continues here after the steps of BlockStore::ReopenReplica.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "common/mutex.h"
 #include "common/protocol/data_transfer.h"
 #include "datanode/storage/block_file_format.h"
+#include "datanode/storage/replica_recovery.h"
 #include "datanode/storage/volume.h"
 
 namespace dolmen::datanode {
@@ -27,12 +29,18 @@ class OpenReplica {
   // `volume` outlives this.
   static absl::StatusOr<std::shared_ptr<OpenReplica>> Create(Volume* volume, BlockId block, GenerationStamp stamp,
                                                              ReplicaPlace place, uint64_t reserved_bytes);
+  // Takes over the files of a replica that was finalized with block.length bytes, was stamped since with block.stamp,
+  // and whose names are durable in being_written/. Reservation as for Create.
+  static std::shared_ptr<OpenReplica> Continue(Volume* volume, const protocol::Block& block, uint64_t reserved_bytes,
+                                               StampedFiles files);
   ~OpenReplica();
 
   BlockId block() const { return block_; }
   GenerationStamp stamp() const { return stamp_; }
   ReplicaPlace place() const { return place_; }
   Volume& volume() const { return *volume_; }
+  // It was finalized before: what it held then is never given up.
+  bool reopened() const { return reopened_; }
 
   // Appends. The packet begins at the last chunk boundary and reaches at least to the present end; its checksums were
   // verified by the caller. The bytes it repeats must be the same (also the caller's care).
@@ -49,7 +57,12 @@ class OpenReplica {
   void SetVisible(uint64_t length);
   // Refuses everything from now on.
   void Fail(const absl::Status& why);
+  // The same, and no Write or Sync is at work on the files any more when this returns. May wait for the disk. Not while
+  // the replica is being finalized.
+  void Stop(const absl::Status& why);
   absl::Status failure() const;
+  // A sync failed. The bytes in memory may look good and never reach the disk, whatever later syncs answer (C-18).
+  bool sync_failed() const;
 
   uint64_t written() const;
   uint64_t visible() const;
@@ -67,10 +80,11 @@ class OpenReplica {
 
  private:
   OpenReplica(Volume* volume, BlockId block, GenerationStamp stamp, ReplicaPlace place, uint64_t reserved_bytes,
-              std::unique_ptr<File> data, std::unique_ptr<File> meta);
+              std::unique_ptr<File> data, std::unique_ptr<File> meta, bool reopened);
   absl::Status CheckFits(const protocol::Packet& packet) const;
   absl::Status WriteFiles(const protocol::Packet& packet);
   absl::Status SyncWithSlot(const SyncSlot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_);
+  absl::Status SyncFailed(absl::Status error);
   absl::Status Failed(absl::Status error);  // the first time: remembers the error and tells the volume; returns it
 
   Volume* const volume_;
@@ -79,8 +93,10 @@ class OpenReplica {
   const ReplicaPlace place_;
   const std::unique_ptr<File> data_;
   const std::unique_ptr<File> meta_;
+  const bool reopened_;
 
-  // Lock order: sync_mutex_ before mutex_. mutex_ is never held across a disk call.
+  // Lock order: write_mutex_ or sync_mutex_ before mutex_. mutex_ is never held across a disk call.
+  Mutex write_mutex_;
   Mutex sync_mutex_;
   bool names_synced_ ABSL_GUARDED_BY(sync_mutex_) = false;
   bool any_slot_synced_ ABSL_GUARDED_BY(sync_mutex_) = false;
@@ -94,6 +110,7 @@ class OpenReplica {
   uint64_t reserved_ ABSL_GUARDED_BY(mutex_);
   std::string tail_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  bool sync_failed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace dolmen::datanode

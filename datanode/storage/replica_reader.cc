@@ -19,8 +19,13 @@ constexpr uint64_t kChecksumsAtOnce = 32 << 10;
 }  // namespace
 
 ReplicaReader::ReplicaReader(Volume* volume, BufferPool* pool, protocol::Block block, std::unique_ptr<File> data,
-                             std::unique_ptr<File> checksums)
-    : volume_(volume), pool_(pool), block_(block), data_(std::move(data)), checksums_(std::move(checksums)) {}
+                             std::unique_ptr<File> checksums, std::optional<std::string> last_crc)
+    : volume_(volume),
+      pool_(pool),
+      block_(block),
+      data_(std::move(data)),
+      checksums_(std::move(checksums)),
+      last_crc_(std::move(last_crc)) {}
 
 ReplicaReader::ReplicaReader(BufferPool* pool, std::shared_ptr<OpenReplica> open)
     : volume_(&open->volume()),
@@ -39,6 +44,9 @@ absl::Status ReplicaReader::ReadFiles(uint64_t offset, std::span<char> out, std:
     volume_->NoteError(got_sums.status());
     return Annotate(got_sums.status(), absl::StrCat("reading ", block_.id.ToString()));
   }
+  if (last_crc_.has_value() && offset + out.size() == block_.length && *got_sums == sums->size()) {
+    sums->replace(sums->size() - last_crc_->size(), last_crc_->size(), *last_crc_);
+  }
   if (*got == out.size() && *got_sums == sums->size()) return absl::OkStatus();
   return MakeError(ErrorReason::kChecksum,
                    absl::StrCat(block_.id.ToString(), " in ", volume_->directory(), ": its files end before offset ",
@@ -54,7 +62,11 @@ absl::Status ReplicaReader::ReadOpenTail(const OpenReplica::Snapshot& seen, uint
   } else {
     std::string chunk(kBytesPerChecksum, '\0');
     std::string stored;
-    DOLMEN_RETURN_IF_ERROR(ReadFiles(chunk_start, chunk, &stored));
+    const absl::Status read = ReadFiles(chunk_start, chunk, &stored);
+    if (!read.ok() && ReasonOf(open_->failure()) == ErrorReason::kRecoveryInProgress) {
+      return MakeError(ErrorReason::kNotReplicatedYet, absl::StrCat(block_.id.ToString(), " is being recovered"));
+    }
+    DOLMEN_RETURN_IF_ERROR(read);
     if (FirstBadChunk(std::string_view(chunk), stored) >= 0) {
       return MakeError(ErrorReason::kChecksum, absl::StrCat(block_.id.ToString(), " in ", volume_->directory(),
                                                             ": bad checksum at offset ", chunk_start));

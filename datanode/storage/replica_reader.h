@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "common/file_system.h"
@@ -18,9 +20,10 @@ class ReplicaReader {
  public:
   enum class Check { kNone, kVerify };
 
-  // Of a finalized replica of `length` bytes.
+  // Of a finalized replica of block.length bytes. `last_crc`: the CRC of its partial chunk, if it has one, from before
+  // any append that may follow: an append goes on in the same files.
   ReplicaReader(Volume* volume, BufferPool* pool, protocol::Block block, std::unique_ptr<File> data,
-                std::unique_ptr<File> checksums);
+                std::unique_ptr<File> checksums, std::optional<std::string> last_crc);
   // Of a replica being written: its visible length is asked anew by every call.
   ReplicaReader(BufferPool* pool, std::shared_ptr<OpenReplica> open);
 
@@ -57,6 +60,7 @@ class ReplicaReader {
   const protocol::Block block_;
   const std::unique_ptr<File> data_;
   const std::unique_ptr<File> checksums_;
+  const std::optional<std::string> last_crc_;
   const std::shared_ptr<OpenReplica> open_;
 };
 

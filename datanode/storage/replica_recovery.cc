@@ -119,11 +119,17 @@ absl::StatusOr<bool> MatchesChecksums(const File& data, const File& meta, uint64
 }
 
 absl::StatusOr<protocol::Block> RecoverBeingWritten(FileSystem& fs, const std::string& data_path,
-                                                    const std::string& meta_path, BlockId expected) {
+                                                    const std::string& meta_path, BlockId expected, uint64_t at_least) {
   DOLMEN_ASSIGN_OR_RETURN(const Files files, OpenFiles(fs, data_path, meta_path));
   DOLMEN_ASSIGN_OR_RETURN(const ChecksumFileHeader header, ReadHeader(*files.meta, expected));
   SyncSlot slot = *header.slots[static_cast<size_t>(header.WinningSlot())];
   DOLMEN_ASSIGN_OR_RETURN(const uint64_t length, VerifiedLength(files, slot));
+  // No crash does that. What is left may be the last of its bytes: it is not cut.
+  if (const uint64_t surely = std::max(slot.synced_length, at_least); length < surely) {
+    return MakeError(ErrorReason::kDamaged,
+                     absl::StrCat(expected.ToString(), ": of ", surely, " bytes that were written or synced only ",
+                                  length, " match their checksums"));
+  }
   const protocol::Block recovered{.id = expected, .stamp = slot.stamp, .length = length};
 
   DOLMEN_FAULT_POINT("datanode.recover.before_cut");
@@ -148,6 +154,74 @@ absl::StatusOr<protocol::Block> RecoverBeingWritten(FileSystem& fs, const std::s
     DOLMEN_RETURN_IF_ERROR(files.meta->Sync());
   }
   return recovered;
+}
+
+absl::Status CopyFile(FileSystem& fs, const std::string& from, const std::string& to) {
+  DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<File> source, fs.Open(from, OpenMode::kRead));
+  DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<File> target, fs.Open(to, OpenMode::kCreateNew));
+  std::string piece(kPieceBytes, '\0');
+  for (uint64_t offset = 0;;) {
+    DOLMEN_ASSIGN_OR_RETURN(const size_t got, source->ReadAt(offset, piece));
+    if (got == 0) break;
+    DOLMEN_RETURN_IF_ERROR(target->WriteAt(offset, std::string_view(piece).substr(0, got)));
+    offset += got;
+  }
+  return target->Sync();
+}
+
+absl::StatusOr<StampedFiles> Stamp(FileSystem& fs, const std::string& data_path, const std::string& meta_path,
+                                   const protocol::Block& to) {
+  DOLMEN_ASSIGN_OR_RETURN(Files files, OpenFiles(fs, data_path, meta_path));
+  DOLMEN_ASSIGN_OR_RETURN(const ChecksumFileHeader header, ReadHeader(*files.meta, to.id));
+  const SyncSlot& present = *header.slots[static_cast<size_t>(header.WinningSlot())];
+  if (present.stamp >= to.stamp) {
+    return MakeError(ErrorReason::kStaleGenerationStamp,
+                     absl::StrCat(to.id.ToString(), " has ", present.stamp.ToString(), " on disk, it cannot get ",
+                                  to.stamp.ToString()));
+  }
+  if (files.data_size < to.length || files.meta_size < ChecksumFileBytes(to.length)) {
+    return MakeError(ErrorReason::kChecksum, absl::StrCat(data_path, " and its checksums are shorter than ", to.length,
+                                                          " bytes: ", files.data_size, " and ", files.meta_size));
+  }
+  StampedFiles stamped;
+  if (const uint64_t partial = to.length % kBytesPerChecksum; partial != 0) {
+    DOLMEN_ASSIGN_OR_RETURN(std::string chunk, files.Chunk(ChunkStart(to.length)));
+    std::string crc(4, '\0');
+    DOLMEN_ASSIGN_OR_RETURN(const size_t got, files.meta->ReadAt(ChunkCrcOffset(to.length / kBytesPerChecksum), crc));
+    if (got != crc.size() || Crc32c(chunk) != LoadChunkCrc(crc.data())) {
+      return MakeError(ErrorReason::kChecksum,
+                       absl::StrCat(data_path, ": bad checksum at offset ", ChunkStart(to.length)));
+    }
+    chunk.resize(partial);
+    stamped.tail = std::move(chunk);
+  }
+  // Bytes of a block that was closed without sync may not be on the disk yet.
+  DOLMEN_RETURN_IF_ERROR(files.data->Sync());
+  DOLMEN_RETURN_IF_ERROR(files.meta->Sync());
+  DOLMEN_FAULT_POINT("datanode.stamp.before_slot");
+  const SyncSlot slot{.stamp = to.stamp, .synced_length = to.length, .partial_crc = Crc32c(stamped.tail)};
+  const int older = header.OlderSlot();
+  DOLMEN_RETURN_IF_ERROR(files.meta->WriteAt(kSlotOffset[older], std::string_view(EncodeSyncSlot(to.id, slot))));
+  DOLMEN_RETURN_IF_ERROR(files.meta->Sync());
+  stamped.data = std::move(files.data);
+  stamped.meta = std::move(files.meta);
+  stamped.older_slot = 1 - older;
+  return stamped;
+}
+
+absl::Status CutReplica(FileSystem& fs, const std::string& data_path, const std::string& meta_path,
+                        const protocol::Block& to) {
+  DOLMEN_ASSIGN_OR_RETURN(const StampedFiles files, Stamp(fs, data_path, meta_path, to));
+  DOLMEN_FAULT_POINT("datanode.finish.after_slot");
+  DOLMEN_RETURN_IF_ERROR(files.data->Truncate(to.length));
+  if (!files.tail.empty()) {
+    DOLMEN_RETURN_IF_ERROR(files.meta->WriteAt(ChunkCrcOffset(to.length / kBytesPerChecksum),
+                                               std::string_view(EncodeChunkCrc(Crc32c(files.tail)))));
+  }
+  DOLMEN_RETURN_IF_ERROR(files.meta->Truncate(ChecksumFileBytes(to.length)));
+  DOLMEN_RETURN_IF_ERROR(files.data->Sync());
+  DOLMEN_FAULT_POINT("datanode.finish.after_cut");
+  return files.meta->Sync();
 }
 
 }  // namespace dolmen::datanode

@@ -121,7 +121,7 @@ class Scan {
   }
 
   // Finishes an interrupted finalize if the two halves make a replica that verifies; otherwise undoes it. True:
-  // finished.
+  // finished. An append that was interrupted while it moved the files is undone in the same way: its replica verifies.
   absl::StatusOr<bool> FinishFinalize(BlockId block, Pair* half, Pairs* others, ReplicaPlace place) {
     const auto found = others->find(block);
     if (found == others->end() || !half->Completes(found->second)) return false;
@@ -154,6 +154,11 @@ class Scan {
     DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<File> data, fs_.Open(pair.data, OpenMode::kRead));
     DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<File> meta, fs_.Open(pair.meta, OpenMode::kRead));
     DOLMEN_ASSIGN_OR_RETURN(const uint64_t length, data->Size());
+    DOLMEN_ASSIGN_OR_RETURN(const uint64_t meta_bytes, meta->Size());
+    // All of it was on disk before its files were moved: what does not match has rotted since, in a replica that is to
+    // be appended to or finalized. It is kept whole, like any finalized replica, and found by whoever reads it.
+    const SyncSlot& slot = *header->slots[static_cast<size_t>(header->WinningSlot())];
+    if (slot.synced_length == length && meta_bytes == ChecksumFileBytes(length)) return true;
     return MatchesChecksums(*data, *meta, length);
   }
 
@@ -178,6 +183,13 @@ class Scan {
     const bool agree = meta_bytes == ChecksumFileBytes(length) && slot.synced_length <= length;
     if (!agree) {
       spdlog::warn("{}: {} bytes of data and {} bytes of checksums do not agree", pair.data, length, meta_bytes);
+    }
+    // A stamp that an append or a recovery wrote, and did not come to sync, is not to go away again once it is
+    // reported.
+    const auto& slots = header->slots;
+    if (slots[0].has_value() && slots[1].has_value() && slots[0]->stamp != slots[1]->stamp) {
+      DOLMEN_ASSIGN_OR_RETURN(const std::unique_ptr<File> meta, fs_.Open(pair.meta, OpenMode::kReadWrite));
+      DOLMEN_RETURN_IF_ERROR(meta->Sync());
     }
     replicas_[block] = {.block = {.id = block, .stamp = slot.stamp, .length = length},
                         .state = agree ? ScannedState::kFinalized : ScannedState::kCorrupt};

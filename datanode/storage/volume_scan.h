@@ -6,9 +6,11 @@
 //   both files in finalized/, lengths differ       corrupt (reported; deleted only when the namenode says so)
 //   both files, header unreadable or of another    quarantine
 //   one in finalized/, the other in being_written/
-//     or temporary/ (finalize interrupted)         finalized if the whole replica verifies; else as before finalizing
+//     or temporary/ (finalize interrupted, or      finalized if the whole replica verifies or its slot says that all of
+//     an append before its first byte)             it was synced; else as before finalizing
 //   one in trash/, the other anywhere              both in trash/ (delete interrupted)
-//   both in being_written/                         being written, not open; length: what verifies
+//   both in being_written/                         being written, not open; length: what verifies; quarantine if synced
+//                                                  bytes do not
 //   one file alone, without data                   removed (create interrupted)
 //   one file alone otherwise, unknown names        quarantine
 //   anything left in temporary/                    removed

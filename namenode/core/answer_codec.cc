@@ -17,7 +17,7 @@ constexpr uint8_t kErrorKind = 0;  // a reply is 1 + its place in MutationReply,
 constexpr uint64_t kLastStatusCode = 16;  // absl's and gRPC's codes, 1..16 without OK
 constexpr uint16_t kLastReason = static_cast<uint16_t>(ErrorReason::kCancelled);
 
-static_assert(std::variant_size_v<p::MutationReply> == 11, "a new reply needs a codec and a line in the format page");
+static_assert(std::variant_size_v<p::MutationReply> == 14, "a new reply needs a codec and a line in the format page");
 
 // Each type has Put (append) and Take (read); Take of a failed reader gives something harmless.
 void Put(std::string* out, const p::FileStatus& status) {
@@ -140,6 +140,23 @@ void Put(std::string*, const p::ConcatReply&) {}
 void Take(ByteReader*, p::ConcatReply*) {}
 void Put(std::string* out, const p::SetReplicationReply& reply) { AppendBool(out, reply.done); }
 void Take(ByteReader* reader, p::SetReplicationReply* reply) { reply->done = ReadBool(reader); }
+void Put(std::string* out, const p::AppendReply& reply) {
+  Put(out, reply.status);
+  AppendBool(out, reply.last.has_value());
+  if (!reply.last.has_value()) return;
+  Put(out, *reply.last);
+  AppendVarint(out, reply.last_stamp.value());
+}
+void Take(ByteReader* reader, p::AppendReply* reply) {
+  Take(reader, &reply->status);
+  if (!ReadBool(reader)) return;
+  Take(reader, &reply->last.emplace());
+  reply->last_stamp = GenerationStamp(reader->Varint());
+}
+void Put(std::string* out, const p::TruncateReply& reply) { AppendBool(out, reply.done); }
+void Take(ByteReader* reader, p::TruncateReply* reply) { reply->done = ReadBool(reader); }
+void Put(std::string* out, const p::RecoverLeaseReply& reply) { AppendBool(out, reply.closed); }
+void Take(ByteReader* reader, p::RecoverLeaseReply* reply) { reply->closed = ReadBool(reader); }
 
 template <size_t I = 0>
 void TakeReply(ByteReader* reader, size_t index, p::MutationReply* reply) {

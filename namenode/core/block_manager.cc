@@ -229,23 +229,16 @@ int BlockManager::ConfirmedReplicas(const Block& block) const {
   return static_cast<int>(Assess(block, *replicas, registry_, planner_.deletions(), now_).good.size());
 }
 
-std::optional<uint64_t> BlockManager::FinalizedLength(BlockId block, GenerationStamp stamp) const {
-  const absl::StatusOr<std::vector<StoredReplica>> replicas = map_.OfBlock(block);
-  LogIfError(replicas.status(), "unreadable replicas count as unconfirmed; the lease is tried again");
-  std::optional<uint64_t> longest;
-  if (!replicas.ok()) return longest;
-  for (const StoredReplica& replica : *replicas) {
-    const DatanodeStorage* const storage = registry_.FindStorage(replica.storage);
-    if (storage == nullptr || !storage->Confirms(replica.record.session)) continue;
-    if (replica.record.state != protocol::ReplicaState::kFinalized || replica.record.stamp != stamp) continue;
-    longest = std::max(longest.value_or(0), replica.record.length);
+std::vector<protocol::ReplicaLocation> BlockManager::ConfirmedLocations(const Block& block, bool live_only) const {
+  const absl::StatusOr<std::vector<StoredReplica>> replicas = map_.OfBlock(block.id);
+  LogIfError(replicas.status(), "unreadable replicas count as unconfirmed; the caller waits or asks again");
+  std::vector<protocol::ReplicaLocation> locations;
+  if (!replicas.ok()) return locations;
+  for (uint32_t number : Assess(block, *replicas, registry_, planner_.deletions(), now_).good) {
+    const DatanodeStorage& storage = *registry_.FindStorage(number);
+    if (!live_only || storage.datanode->IsLive()) locations.push_back(DatanodeRegistry::LocationOf(storage));
   }
-  return longest;
-}
-
-bool BlockManager::HasReported(const DatanodeUuid& datanode, const StorageId& storage) const {
-  const DatanodeStorage* const found = registry_.FindStorage(datanode, storage);
-  return found != nullptr && found->IsFresh();
+  return locations;
 }
 
 absl::StatusOr<std::vector<protocol::ReplicaLocation>> BlockManager::ChooseTargets(const TargetRequest& request,
@@ -257,6 +250,11 @@ absl::StatusOr<std::vector<protocol::ReplicaLocation>> BlockManager::ChooseTarge
     locations.push_back(std::move(target.location));
   }
   return locations;
+}
+
+bool BlockManager::IsRegistered(const DatanodeUuid& datanode) const {
+  const Datanode* const found = registry_.Find(datanode);
+  return found != nullptr && found->session != 0;
 }
 
 std::optional<protocol::ReplicaLocation> BlockManager::Locate(const DatanodeUuid& datanode,

@@ -91,11 +91,13 @@ class BlockManager final : public ReplicaView {
 
   // ---- ReplicaView --------------------------------------------------------------------------------------------
   int ConfirmedReplicas(const protocol::Block& block) const override;
-  std::optional<uint64_t> FinalizedLength(BlockId block, GenerationStamp stamp) const override;
-  bool HasReported(const DatanodeUuid& datanode, const StorageId& storage) const override;
+  std::vector<protocol::ReplicaLocation> ConfirmedLocations(const protocol::Block& block,
+                                                            bool live_only) const override;
+  size_t LiveDatanodes() const override { return registry_.live_count(); }
   // Also notes the space as promised for a while, whether or not the block comes to be.
   absl::StatusOr<std::vector<protocol::ReplicaLocation>> ChooseTargets(const TargetRequest& request,
                                                                        Random& random) const override;
+  bool IsRegistered(const DatanodeUuid& datanode) const override;
   std::optional<protocol::ReplicaLocation> Locate(const DatanodeUuid& datanode,
                                                   const StorageId& storage) const override;
 

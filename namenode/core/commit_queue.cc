@@ -31,9 +31,12 @@ InodeId FileOf(const protocol::Mutation& request) {
 }
 
 // The answer of one that waited in vain. It is not stored: the caller asks again with a new call.
-Answer WaitedInVain(const protocol::Mutation& request) {
+Answer WaitedInVain(const protocol::Mutation& request, const absl::Status& refused) {
   if (std::holds_alternative<protocol::CompleteRequest>(request))
     return protocol::MutationReply(protocol::CompleteReply{});
+  if (std::holds_alternative<protocol::RecoverLeaseRequest>(request))
+    return protocol::MutationReply(protocol::RecoverLeaseReply{});
+  if (std::holds_alternative<protocol::AppendRequest>(request)) return refused;
   return MakeError(ErrorReason::kNotReplicatedYet,
                    "Not replicated yet: too few datanodes have reported the block before "
                    "the last one; ask again");
@@ -61,6 +64,11 @@ absl::Status SafeModeRefusal(const protocol::Mutation& request, const std::strin
     std::string operator()(const protocol::ConcatRequest& r) const { return "Cannot concat " + r.target; }
     std::string operator()(const protocol::SetReplicationRequest& r) const {
       return "Cannot set replication for " + r.path;
+    }
+    std::string operator()(const protocol::AppendRequest& r) const { return "Cannot append to file" + r.path; }
+    std::string operator()(const protocol::TruncateRequest& r) const { return "Cannot truncate for " + r.path; }
+    std::string operator()(const protocol::RecoverLeaseRequest& r) const {
+      return "Cannot recover the lease of " + r.path;
     }
   };
   return MakeError(ErrorReason::kSafeMode,
@@ -106,7 +114,7 @@ std::vector<Finished> CommitQueue::ExpireParked(MonotonicTime now) {
   for (auto entry = parked_.begin(); entry != parked_.end();) {
     std::erase_if(entry->second, [&](const Waiting& waiting) {
       if (now - waiting.enqueued < settings_.replica_wait) return false;
-      expired.push_back({waiting.ticket, WaitedInVain(waiting.operation.request), last_commit_});
+      expired.push_back({waiting.ticket, WaitedInVain(waiting.operation.request, waiting.refused), last_commit_});
       return true;
     });
     entry = entry->second.empty() ? parked_.erase(entry) : std::next(entry);
@@ -215,6 +223,7 @@ void CommitQueue::Decide(Waiting waiting, OperationContext& context, RetrySessio
   const Counters counters_before = *context.counters;
   const size_t effects_before = context.effects->size();
   context.batch->BeginOperation();
+  context.waits_for = FileOf(operation.request);
   Answer answer = std::visit(
       [&](const auto& request) -> Answer {
         auto reply = ops::Decide(context, operation.caller, request);
@@ -228,10 +237,12 @@ void CommitQueue::Decide(Waiting waiting, OperationContext& context, RetrySessio
     context.batch->UndoOperation();
     *context.counters = counters_before;
     context.effects->resize(effects_before);
-    if (ReasonOf(answer.status()) == ErrorReason::kNotReplicatedYet &&
-        parked_count_ < settings_.max_waiting_operations) {
+    if (ReasonOf(answer.status()) == ErrorReason::kNotReplicatedYet) {
+      if (parked_count_ >= settings_.max_waiting_operations)
+        return answer_with(WaitedInVain(operation.request, answer.status()));
       ++parked_count_;
-      parked_[FileOf(operation.request)].push_back(std::move(waiting));
+      waiting.refused = answer.status();
+      parked_[context.waits_for].push_back(std::move(waiting));
       return;
     }
     // Not decided at all: the caller retries with the same id, and the retry is executed.
@@ -251,7 +262,14 @@ void CommitQueue::DecideInternal(const InternalOperation& operation, OperationCo
     CommitQueue* queue;
     OperationContext& context;
     absl::Status operator()(const CloseExpiredLease& lease) const {
-      return ops::CloseExpired(context, lease.inode, lease.holder);
+      return ops::ReleaseExpired(context, lease.inode, lease.holder);
+    }
+    absl::Status operator()(const RecoverFile& file) const { return ops::ContinueRecovery(context, file.inode); }
+    absl::Status operator()(const EndRecovery& end) const {
+      return ops::FinishRecovery(context, end.inode, end.recovery, end.outcome);
+    }
+    absl::Status operator()(const EndTruncation& end) const {
+      return ops::FinishTruncation(context, end.inode, end.copy);
     }
     absl::Status operator()(const ReapStep&) const {
       DOLMEN_ASSIGN_OR_RETURN(queue->reap_left_, ops::ReapDetached(context));
@@ -288,7 +306,8 @@ void CommitQueue::DecideInternal(const InternalOperation& operation, OperationCo
     context.batch->UndoOperation();
     *context.counters = counters_before;
     context.effects->resize(effects_before);
-    reap_backlog_ = ReapBacklog();  // it may have got ahead of what is stored
+    // It may have got ahead of what is stored.
+    if (std::holds_alternative<ReapStep>(operation)) reap_backlog_ = ReapBacklog();
     LogIfError(done, "the namenode's own work is tried again at a later tick");
     return;
   }

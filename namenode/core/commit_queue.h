@@ -10,8 +10,9 @@
 // One batch is in flight at a time; later operations wait undecided, so the next batch grows by itself while the
 // store syncs. A machine without threads: the server's core thread drives it, and so does the simulation.
 //
-// complete and addBlock wait here, bounded, until the minimum of replicas is reported: parked operations take no part
-// in batches until ReplicasConfirmed names their file or their time is up.
+// complete, addBlock and append wait here, bounded, until the minimum of replicas is reported, and recoverLease until
+// the namenode has closed the file: parked operations take no part in batches until ReplicasConfirmed or FileClosed
+// names their file or their time is up.
 //
 // Answers are stored for retries (contract C-9) but for refusals that say "not now": safe mode, busy, not replicated
 // yet. The operation was not decided then, and whoever asks again with the same id has it decided.
@@ -46,6 +47,19 @@ struct CloseExpiredLease {
   std::string holder;
   InodeId inode;
 };
+// For files that the namenode holds; see ContinueRecovery, FinishRecovery and FinishTruncation of ops.h.
+struct RecoverFile {
+  InodeId inode;
+};
+struct EndRecovery {
+  InodeId inode;
+  GenerationStamp recovery;
+  RecoveryOutcome outcome;
+};
+struct EndTruncation {
+  InodeId inode;
+  BlockId copy;
+};
 struct ReapStep {};
 struct ReplicationStep {};
 struct ExpireSessionsStep {};
@@ -56,7 +70,8 @@ struct RaiseCounters {
   GenerationStamp next_stamp;
   std::vector<MetaWrite> quarantined;
 };
-using InternalOperation = std::variant<CloseExpiredLease, ReapStep, ReplicationStep, ExpireSessionsStep, RaiseCounters>;
+using InternalOperation = std::variant<CloseExpiredLease, RecoverFile, EndRecovery, EndTruncation, ReapStep,
+                                       ReplicationStep, ExpireSessionsStep, RaiseCounters>;
 
 struct Finished {
   uint64_t ticket = 0;  // as given to Enqueue
@@ -76,7 +91,10 @@ class CommitQueue {
   void Enqueue(InternalOperation operation);
   // Replicas of a block of this file were confirmed: whoever waits for it is decided again.
   void ReplicasConfirmed(InodeId inode);
-  // Parked operations whose time is up get their answer: complete says "not closed yet", addBlock kNotReplicatedYet.
+  // The namenode closed this file: the same.
+  void FileClosed(InodeId inode) { ReplicasConfirmed(inode); }
+  // Parked operations whose time is up get their answer: complete and recoverLease say "not closed yet", addBlock and
+  // append kNotReplicatedYet.
   std::vector<Finished> ExpireParked(MonotonicTime now);
 
   // Nothing when there is no work or a batch is in flight. `safe_mode_tip`: set while in safe mode; mutations by
@@ -125,6 +143,7 @@ class CommitQueue {
     uint64_t ticket = 0;
     ClientMutation operation;
     MonotonicTime enqueued;
+    absl::Status refused;  // when parked: why it was not done
   };
   void Decide(Waiting waiting, OperationContext& context, RetrySessions& sessions,
               const std::optional<std::string>& safe_mode_tip);

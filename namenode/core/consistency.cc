@@ -11,6 +11,7 @@
 #include "common/coding.h"
 #include "common/error.h"
 #include "namenode/core/key_codec.h"
+#include "namenode/core/operation.h"
 #include "namenode/core/records.h"
 #include "namenode/core/tables.h"
 
@@ -370,7 +371,9 @@ class Checker {
     const bool may_be_open = key.index + 1 == file.block_count && (file.under_construction || node.is_detached);
     if (record.state == BlockState::kUnderConstruction) {
       if (!may_be_open) Violation(absl::StrCat(id.ToString(), " of ", name, " is under construction"));
-      if (record.length != 0) Violation(absl::StrCat(id.ToString(), " is under construction and has a length"));
+      if (record.length != 0 && !node.is_detached && !IsAppendedTo(file.id)) {
+        Violation(absl::StrCat(id.ToString(), " is under construction and has a length"));
+      }
     }
     if (record.length > file.block_bytes) Violation(absl::StrCat(id.ToString(), " is longer than a block"));
     if (key.index + 1 < file.block_count && record.length != file.block_bytes &&
@@ -399,19 +402,81 @@ class Checker {
       const Found<BlockId> owned =
           Get(Family::kFileBlocks, keys::FileBlock(record.inode, record.index), keys::ParseFileBlockValue);
       if (owned.exists && !owned.record.has_value()) return;
-      if (owned.record != id) Violation(absl::StrCat(id.ToString(), " belongs to no file"));
+      if (owned.record != id && !IsCopy(id, record.inode)) {
+        Violation(absl::StrCat(id.ToString(), " belongs to no file"));
+      }
     });
+  }
+
+  Found<OpenRecord> FindOpen(InodeId file) { return Get(Family::kOpen, keys::Id(file), DecodeOpen); }
+
+  bool IsAppendedTo(InodeId file) {
+    const Found<OpenRecord> open = FindOpen(file);
+    return open.exists && (!open.record.has_value() || open.record->stamp_before_append.has_value());
+  }
+
+  // The block that will take the place of the file's last one when that has been cut: no block of the file yet.
+  bool IsCopy(BlockId block, InodeId file) {
+    const Found<OpenRecord> open = FindOpen(file);
+    if (open.exists && !open.record.has_value()) return true;
+    return open.exists && open.record->truncation.has_value() && open.record->truncation->copy == block;
   }
 
   // ---- the rest -----------------------------------------------------------------------------------------------------
 
   absl::Status CheckOpen() {
-    return ScanFamily(Family::kOpen, keys::ParseId, DecodeOpen, [&](InodeId id, const OpenRecord&) {
+    return ScanFamily(Family::kOpen, keys::ParseId, DecodeOpen, [&](InodeId id, const OpenRecord& open) {
       ++report_.open_files;
       const Found<Node> node = FindNode(id);
-      if (node.exists && (!node.record.has_value() || node.record->record.under_construction)) return;
+      if (node.exists && !node.record.has_value()) return;
+      if (node.exists && node.record->record.under_construction) return CheckOpenRecord(*node.record, open);
       Violation(absl::StrCat("open: ", id.ToString(), " is not under construction"));
     });
+  }
+
+  // What is said of the file's last block.
+  void CheckOpenRecord(const Node& node, const OpenRecord& open) {
+    const InodeRecord& file = node.record;
+    const std::string name = absl::StrCat("open: ", NameOf(file.id, node.name));
+    if (open.holder != kNamenodeHolder && (open.recovery.has_value() || open.truncation.has_value())) {
+      Violation(absl::StrCat(name, " is recovered or truncated under the writer ", open.holder));
+    }
+    if (!open.stamp_before_append && !open.recovery && !open.truncation) return;
+    if (file.block_count == 0) {
+      return Violation(absl::StrCat(name, " has no last block to append to, recover or truncate"));
+    }
+    const Found<BlockId> last =
+        Get(Family::kFileBlocks, keys::FileBlock(file.id, file.block_count - 1), keys::ParseFileBlockValue);
+    if (!last.record.has_value()) return;  // the checks of the blocks tell
+    const Found<BlockRecord> block = Get(Family::kBlocks, keys::Block(*last.record), DecodeBlock);
+    if (!block.record.has_value()) return;
+    CheckLastBlock(name, *block.record, open);
+    if (open.truncation.has_value()) CheckTruncation(name, *block.record, *open.truncation);
+  }
+
+  void CheckLastBlock(const std::string& name, const BlockRecord& block, const OpenRecord& open) {
+    const bool is_open = block.state == BlockState::kUnderConstruction;
+    if ((open.stamp_before_append || open.recovery) && !is_open) {
+      Violation(absl::StrCat(name, " is appended to or recovered, but its last block is committed"));
+    }
+    if (open.stamp_before_append.has_value() && *open.stamp_before_append >= block.stamp) {
+      Violation(absl::StrCat(name, " was opened again without a new stamp"));
+    }
+    if (open.recovery.has_value() && *open.recovery <= block.stamp) {
+      Violation(absl::StrCat(name, " is recovered with an old stamp"));
+    }
+  }
+
+  void CheckTruncation(const std::string& name, const BlockRecord& block, const OpenRecord::Truncation& truncation) {
+    if (block.state == BlockState::kUnderConstruction || truncation.length == 0 || truncation.length >= block.length) {
+      Violation(absl::StrCat(name, " can't be cut to ", truncation.length, " bytes of its last ", block.length));
+    }
+    const Found<BlockRecord> copy = Get(Family::kBlocks, keys::Block(truncation.copy), DecodeBlock);
+    if (copy.exists && !copy.record.has_value()) return;
+    if (!copy.exists || copy.record->inode != block.inode || copy.record->index != block.index ||
+        copy.record->state != BlockState::kUnderConstruction || copy.record->length != 0) {
+      Violation(absl::StrCat(name, " has no copy of its last block to be cut, or something else is that copy"));
+    }
   }
 
   absl::Status CheckSessions() {

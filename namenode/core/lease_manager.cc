@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace dolmen::namenode {
-namespace {
-
-// How long a file that could not be closed is left alone (chosen); never more than a quarter of the hard limit.
-constexpr Duration kPostponement = std::chrono::seconds(10);
-
-}  // namespace
 
 void LeaseManager::SetNow(MonotonicTime now) {
   const Duration pause = now - now_;
@@ -44,14 +38,6 @@ void LeaseManager::Close(const std::string& holder, InodeId inode) {
 void LeaseManager::Renew(const std::string& holder) {
   const auto found = holders_.find(holder);
   if (found != holders_.end()) SetRenewed(found, now_);
-}
-
-void LeaseManager::Postpone(const std::string& holder) {
-  const auto found = holders_.find(holder);
-  if (found == holders_.end()) return;
-  const Duration hard_limit = settings_.lease_hard_limit;
-  const MonotonicTime as_if = now_ - hard_limit + std::min(kPostponement, hard_limit / 4);
-  if (as_if > found->second.renewed) SetRenewed(found, as_if);
 }
 
 void LeaseManager::SetRenewed(Holders::iterator holder, MonotonicTime at) {

@@ -33,9 +33,6 @@ class LeaseManager final : public LeaseView {
   // Renews all files of the holder; unknown holders are ignored, as HDFS does.
   void Renew(const std::string& holder);
 
-  // The holder's files can't be closed now: it does not count as hard-expired again for a while.
-  void Postpone(const std::string& holder);
-
   // LeaseView. An unknown holder has expired: whoever it was, it is not writing.
   bool SoftLimitExpired(const std::string& holder) const override;
 

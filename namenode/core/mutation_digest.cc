@@ -1,6 +1,7 @@
 // DigestOf of records.h: every field of a request in the order of its declaration, optional fields after a 0 or 1.
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include "namenode/core/digest.h"
 #include "namenode/core/records.h"
@@ -16,11 +17,7 @@ class RequestDigest {
   void operator()(const p::CreateRequest& r) {
     Add(r.path, r.permission, r.overwrite, r.create_parents, r.replication, r.block_bytes, r.holder);
   }
-  void operator()(const p::AddBlockRequest& r) {
-    Add(r.path, r.inode, r.holder, r.previous);
-    Add(r.excluded.size());
-    for (const DatanodeUuid& datanode : r.excluded) Add(datanode.value());
-  }
+  void operator()(const p::AddBlockRequest& r) { Add(r.path, r.inode, r.holder, r.previous, r.excluded); }
   void operator()(const p::AbandonBlockRequest& r) { Add(r.path, r.inode, r.holder, r.block); }
   void operator()(const p::CompleteRequest& r) { Add(r.path, r.inode, r.holder, r.last); }
   void operator()(const p::RenameRequest& r) { Add(r.source, r.destination, static_cast<uint64_t>(r.kind)); }
@@ -35,6 +32,9 @@ class RequestDigest {
     for (const std::string& source : r.sources) Add(source);
   }
   void operator()(const p::SetReplicationRequest& r) { Add(r.path, r.replication); }
+  void operator()(const p::AppendRequest& r) { Add(r.path, r.holder, r.new_block, r.excluded); }
+  void operator()(const p::TruncateRequest& r) { Add(r.path, r.length); }
+  void operator()(const p::RecoverLeaseRequest& r) { Add(r.path, r.holder); }
 
   template <typename... Fields>
   void Add(const Fields&... fields) {
@@ -47,6 +47,10 @@ class RequestDigest {
   void One(const std::string& text) { digest_.Add(std::string_view(text)); }
   void One(InodeId inode) { digest_.Add(inode.value()); }
   void One(WallTime time) { digest_.Add(static_cast<uint64_t>(time.ms)); }
+  void One(const std::vector<DatanodeUuid>& datanodes) {
+    Add(datanodes.size());
+    for (const DatanodeUuid& datanode : datanodes) Add(datanode.value());
+  }
   void One(const p::Block& block) { Add(block.id.value(), block.stamp.value(), block.length); }
   template <typename T>
   void One(const std::optional<T>& field) {

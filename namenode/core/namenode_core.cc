@@ -7,6 +7,7 @@
 #include "common/version.h"
 #include "namenode/core/key_codec.h"
 #include "namenode/core/replica_map.h"
+#include "namenode/core/tables.h"
 
 namespace dolmen::namenode {
 namespace {
@@ -23,6 +24,7 @@ NamenodeCore::NamenodeCore(NamenodeCoreOptions options, std::shared_ptr<const Me
     : options_(std::move(options)),
       leases_(options_.settings),
       blocks_(&options_.settings, options_.info.cluster, options_.counters.epoch, replicas, options_.seed),
+      recovery_(&options_.settings, &blocks_),
       queue_(&options_.settings, &options_.info, &blocks_, &leases_, options_.counters, view->commit_number(),
              options_.seed + 1) {
   published_.meta = std::move(view);
@@ -39,7 +41,7 @@ absl::Status NamenodeCore::Recover(MonotonicTime now) {
         absl::StatusOr<InodeId> inode = keys::ParseId(key);
         absl::StatusOr<OpenRecord> record = DecodeOpen(value);
         decoded = !inode.ok() ? inode.status() : record.status();
-        if (decoded.ok()) leases_.Open(record->holder, *inode);
+        if (decoded.ok()) Apply(LeaseOpened{record->holder, *inode}, now);
         return decoded.ok();
       }));
   return decoded;
@@ -161,23 +163,24 @@ void NamenodeCore::Fence() {
                             "more; ask that one"));
 }
 
-protocol::ReportReply NamenodeCore::Reported(const absl::StatusOr<ReportOutcome>& outcome) {
+protocol::ReportReply NamenodeCore::Reported(const absl::StatusOr<ReportOutcome>& outcome, MonotonicTime now) {
   if (!outcome.ok()) {
     // Not taken in: the datanode registers anew and reports everything again.
     LogIfError(outcome.status(), "the datanode is asked to report again");
     return {.namenode = options_.identity, .must_register = true};
   }
   WakeWaiting(outcome->newly_confirmed);
+  recovery_.OnAnswers(outcome->frozen, now);
   return {.namenode = options_.identity, .must_register = outcome->must_register};
 }
 
 protocol::ReportReply NamenodeCore::OnIncrementalReport(const protocol::IncrementalReportRequest& request,
                                                         MonotonicTime now) {
-  return Reported(blocks_.OnIncrementalReport(request, *published_.meta, now));
+  return Reported(blocks_.OnIncrementalReport(request, *published_.meta, now), now);
 }
 
 protocol::ReportReply NamenodeCore::OnFullReport(const protocol::FullReportSlice& slice, MonotonicTime now) {
-  return Reported(blocks_.OnFullReportSlice(slice, *published_.meta, now));
+  return Reported(blocks_.OnFullReportSlice(slice, *published_.meta, now), now);
 }
 
 void NamenodeCore::WakeWaiting(const std::vector<BlockId>& confirmed) {
@@ -193,7 +196,9 @@ void NamenodeCore::WakeWaiting(const std::vector<BlockId>& confirmed) {
 void NamenodeCore::Exchange(HeartbeatBoard* board, MonotonicTime now) {
   for (const HeartbeatFacts& facts : board->DrainArrivals()) blocks_.OnHeartbeat(facts);
   board->SetSessions(blocks_.Sessions());
-  std::vector<CommandFor> commands = blocks_.TakeCommands();
+  // Recovery first: writers wait for it.
+  std::vector<CommandFor> commands = recovery_.TakeCommands();
+  for (CommandFor& command : blocks_.TakeCommands()) commands.push_back(std::move(command));
   // Tokens carry wall time; the commit time is close enough for their hours of life.
   const WallTime wall = queue_.counters().last_commit_time;
   for (auto& [uuid, command] : commands) {
@@ -221,7 +226,12 @@ std::vector<Finished> NamenodeCore::Tick(MonotonicTime now) {
   if (in_safe_mode != std::exchange(was_in_safe_mode_, in_safe_mode)) {
     Notice(in_safe_mode ? absl::StrCat("safe mode is on: ", blocks_.safe_mode().Tip(now)) : "safe mode is off");
   }
-  if (!in_safe_mode && !queue_.in_flight() && queue_.own_work_queued() == 0) {
+  const bool may_begin = !queue_.in_flight() && queue_.own_work_queued() == 0;
+  if (!in_safe_mode && !queue_.stopped()) {
+    recovery_.Tick(*published_.meta, now, may_begin);
+    for (InternalOperation& operation : recovery_.TakeOperations()) queue_.Enqueue(std::move(operation));
+  }
+  if (!in_safe_mode && may_begin) {
     for (const LeaseManager::Expired& expired : leases_.HardExpired(options_.settings.lease_expiries_per_tick))
       queue_.Enqueue(CloseExpiredLease{expired.holder, expired.inode});
     if (queue_.reap_left()) queue_.Enqueue(ReapStep{});
@@ -251,21 +261,24 @@ std::vector<Finished> NamenodeCore::FinishBatch(const absl::Status& committed, s
                         " ms since 1970, earlier commits have later times; modification times follow the clock"));
   }
   leases_.SetNow(now);
-  for (const Effect& effect : outcome.effects) {
-    if (const auto* opened = std::get_if<LeaseOpened>(&effect)) {
-      leases_.Open(opened->holder, opened->inode);
-    } else if (const auto* closed = std::get_if<LeaseClosed>(&effect)) {
-      leases_.Close(closed->holder, closed->inode);
-    } else if (const auto* deferred = std::get_if<LeaseCloseDeferred>(&effect)) {
-      leases_.Postpone(deferred->holder);
-      Notice(absl::StrCat("the lease of ", deferred->holder, " on ", deferred->inode.ToString(),
-                          " has run out, but none of the datanodes of its last block has reported yet: the file stays "
-                          "open until one does, or it is deleted"));
-    } else {
-      blocks_.Apply(effect);
-    }
-  }
+  for (const Effect& effect : outcome.effects) Apply(effect, now);
   return std::move(outcome.answers);
+}
+
+void NamenodeCore::Apply(const Effect& effect, MonotonicTime now) {
+  if (const auto* opened = std::get_if<LeaseOpened>(&effect)) {
+    if (opened->holder == kNamenodeHolder) return recovery_.Add(opened->inode);
+    leases_.Open(opened->holder, opened->inode);
+  } else if (const auto* closed = std::get_if<LeaseClosed>(&effect)) {
+    if (closed->holder != kNamenodeHolder) return leases_.Close(closed->holder, closed->inode);
+    recovery_.Remove(closed->inode);
+    queue_.FileClosed(closed->inode);
+  } else if (const auto* started = std::get_if<RecoveryStarted>(&effect)) {
+    Notice(absl::StrCat("recovering the last block of ", started->inode.ToString(), ", whose writer lost its lease"));
+    LogIfError(recovery_.Started(started->inode, *published_.meta, now), "a new attempt follows");
+  } else {
+    blocks_.Apply(effect);
+  }
 }
 
 void NamenodeCore::SetLowSpace(bool low, MonotonicTime now) {
@@ -288,13 +301,9 @@ std::vector<std::string> NamenodeCore::TakeNotices() {
 namespace {
 
 // The pipeline of a block being written, in order: its replicas may not have been reported yet.
-std::vector<protocol::ReplicaLocation> PipelineOf(const MetaReader& meta, const ClusterView& cluster, InodeId inode) {
+std::vector<protocol::ReplicaLocation> LocatePipeline(const OpenRecord& open, const ClusterView& cluster) {
   std::vector<protocol::ReplicaLocation> pipeline;
-  absl::StatusOr<std::optional<std::string>> bytes = meta.Get(Family::kOpen, keys::Id(inode));
-  if (!bytes.ok() || !bytes->has_value()) return pipeline;
-  absl::StatusOr<OpenRecord> open = DecodeOpen(**bytes);
-  if (!open.ok()) return pipeline;
-  for (const OpenRecord::Target& target : open->last_pipeline) {
+  for (const OpenRecord::Target& target : open.last_pipeline) {
     for (const auto& [number, storage] : cluster.storages) {
       if (storage.location.datanode.uuid == target.datanode && storage.location.storage == target.storage)
         pipeline.push_back(storage.location);
@@ -307,6 +316,17 @@ std::vector<protocol::ReplicaLocation> PipelineOf(const MetaReader& meta, const 
 
 void AddLocations(const MetaReader& meta, const ReplicaStore& replicas, const ClusterView& cluster, const TokenKey& key,
                   const Caller& caller, WallTime now, protocol::GetBlockLocationsReply* reply) {
+  OpenRecord open;  // of the last block, if that is being written and asked for
+  const bool wants_open =
+      reply->last_is_open && !reply->blocks.empty() && reply->blocks.back().offset >= reply->open_offset;
+  if (wants_open) {
+    const absl::StatusOr<std::optional<OpenRecord>> stored = GetOpen(meta, reply->status.inode);
+    LogIfError(stored.status(), "readers are not told where the last block is being written");
+    if (stored.ok()) open = stored->value_or(OpenRecord());
+    // While it is appended to, its committed bytes are asked for by the stamp they were committed with: datanodes that
+    // have not heard of the append have them, and so do those that have.
+    if (open.stamp_before_append.has_value()) reply->blocks.back().block.stamp = *open.stamp_before_append;
+  }
   for (protocol::LocatedBlock& block : reply->blocks) {
     block.locations = LocateReplicas(replicas, cluster, block.block, &block.corrupt);
     block.token = MintToken(key, {.user = caller.user,
@@ -314,10 +334,9 @@ void AddLocations(const MetaReader& meta, const ReplicaStore& replicas, const Cl
                                   .accesses = static_cast<uint8_t>(BlockAccess::kRead),
                                   .expires = WallTime{now.ms + kTokenLifetimeMs}});
   }
-  if (!reply->last_is_open || reply->blocks.empty()) return;
+  if (!wants_open) return;
   protocol::LocatedBlock& last = reply->blocks.back();
-  if (last.block.length > 0) return;  // the open block is beyond the range asked for
-  std::vector<protocol::ReplicaLocation> pipeline = PipelineOf(meta, cluster, reply->status.inode);
+  std::vector<protocol::ReplicaLocation> pipeline = LocatePipeline(open, cluster);
   for (protocol::ReplicaLocation& location : last.locations) {
     const bool named = std::any_of(pipeline.begin(), pipeline.end(), [&](const protocol::ReplicaLocation& one) {
       return one.datanode.uuid == location.datanode.uuid;

@@ -21,6 +21,7 @@
 #include "common/protocol/datanode_namenode.h"
 #include "namenode/core/block_manager.h"
 #include "namenode/core/commit_queue.h"
+#include "namenode/core/file_recovery.h"
 #include "namenode/core/heartbeat_board.h"
 #include "namenode/core/lease_manager.h"
 #include "namenode/core/meta_store.h"
@@ -98,10 +99,12 @@ class NamenodeCore {
   const CommitQueue& queue() const { return queue_; }
   const BlockManager& blocks() const { return blocks_; }
   const LeaseManager& leases() const { return leases_; }
+  const FileRecovery& recovery() const { return recovery_; }
 
  private:
   std::optional<std::string> SafeModeTip(MonotonicTime now) const;
-  protocol::ReportReply Reported(const absl::StatusOr<ReportOutcome>& outcome);
+  protocol::ReportReply Reported(const absl::StatusOr<ReportOutcome>& outcome, MonotonicTime now);
+  void Apply(const Effect& effect, MonotonicTime now);
   void WakeWaiting(const std::vector<BlockId>& confirmed);
   void PublishCluster();
   void Fence();
@@ -110,6 +113,7 @@ class NamenodeCore {
   NamenodeCoreOptions options_;
   LeaseManager leases_;
   BlockManager blocks_;
+  FileRecovery recovery_;
   CommitQueue queue_;
   PublishedState published_;
   std::map<DatanodeUuid, Epoch> higher_epochs_;

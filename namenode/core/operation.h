@@ -29,6 +29,23 @@ struct Caller {
   std::string host;  // of the client's connection
 };
 
+// The namenode as the holder of a lease: of files that it took from their writers, and of those it truncates. It closes
+// them itself (FileRecovery); such a lease never runs out.
+inline constexpr char kNamenodeHolder[] = "Dolmen_NameNode";
+
+// How the recovery of a file's last block ended.
+struct RecoveryOutcome {
+  enum class Kind {
+    kRecovered,      // it has `length` bytes, on enough datanodes
+    kNothingThere,   // nobody has anything of it, and nothing of it was closed before: it is dropped
+    kNothingUsable,  // nobody of the append's pipeline has anything of use: it is again as before the append
+  };
+  Kind kind = Kind::kRecovered;
+  uint64_t length = 0;
+  friend bool operator==(const RecoveryOutcome&, const RecoveryOutcome&) = default;
+};
+inline RecoveryOutcome Recovered(uint64_t length) { return {.length = length}; }
+
 // Soft-state consequences of an operation, applied only after its batch is durable. Losing them at a crash is harmless:
 // everything here is derived again from stored state.
 struct LeaseOpened {
@@ -39,9 +56,8 @@ struct LeaseClosed {
   std::string holder;
   InodeId inode;
 };
-// A lease ran out, but the file can't be closed yet.
-struct LeaseCloseDeferred {
-  std::string holder;
+// An attempt to recover the last block of this file began: OpenRecord::recovery was set anew.
+struct RecoveryStarted {
   InodeId inode;
 };
 // A block's length was fixed: its replicas count from now on.
@@ -58,13 +74,13 @@ struct BlockReplicasChanged {
   BlockId block;
 };
 using Effect =
-    std::variant<LeaseOpened, LeaseClosed, LeaseCloseDeferred, BlockCommitted, BlockFreed, BlockReplicasChanged>;
+    std::variant<LeaseOpened, LeaseClosed, RecoveryStarted, BlockCommitted, BlockFreed, BlockReplicasChanged>;
 
 // Whether a lease holder has been silent too long; LeaseManager implements it. Core thread only.
 class LeaseView {
  public:
   virtual ~LeaseView() = default;
-  // Beyond the soft limit another client's create may take the file over.
+  // Beyond the soft limit another client's create, append or truncate has the file taken from its holder.
   virtual bool SoftLimitExpired(const std::string& holder) const = 0;
 };
 
@@ -101,9 +117,12 @@ struct OperationContext {
   Random* random;
   WallTime now;         // chosen once per batch; >= every earlier commit's time while clocks agree
   CommitNumber commit;  // of the batch being built
-  // Open files met on the way whose holder is beyond the soft limit: the executor closes them with CloseExpired as
-  // operations of their own, also when this one is refused. May be nullptr: then only the hard limit closes them.
+  // Open files met on the way whose holder is beyond the soft limit: the executor takes them with ReleaseExpired, in
+  // operations of their own, also when this one is refused. May be nullptr: then only the hard limit ends leases.
   std::vector<LeaseClosed>* overdue = nullptr;
+  // Of an operation that is refused with kNotReplicatedYet: the file of whose replicas it waits, if the request does
+  // not name it by id.
+  InodeId waits_for;
   // Told of what is deleted. May be nullptr: then the reaper scans.
   ReapBacklog* reap = nullptr;
 };

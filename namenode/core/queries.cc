@@ -188,6 +188,7 @@ absl::StatusOr<protocol::GetBlockLocationsReply> GetBlockLocations(const MetaRea
   if (file.under_construction) {
     DOLMEN_ASSIGN_OR_RETURN(FileBlock last, GetFileBlock(view, file.id, file.block_count - 1));
     reply.last_is_open = last.record.state == BlockState::kUnderConstruction;
+    if (reply.last_is_open) reply.open_offset = file.length - last.record.length;
   }
 
   // Blocks of a regular file begin at multiples of the block size; else every length before the range counts.

@@ -1,5 +1,7 @@
 #include "namenode/core/records.h"
 
+#include <initializer_list>
+
 #include "common/check.h"
 #include "common/error.h"
 #include "namenode/core/record_coding.h"
@@ -9,11 +11,36 @@ namespace {
 
 // Of each record; raised when its fixed part changes (docs/formats/metadata.md).
 constexpr uint8_t kVersion = 1;
+// Of an open record that has one of the extensions below: a program that does not know them must not close the file.
+constexpr uint8_t kOpenRecordWithMoreVersion = 2;
 
 constexpr uint8_t kDirectoryFlag = 1;
 constexpr uint8_t kUnderConstructionFlag = 2;
 
+// Extensions of the open record.
+constexpr uint64_t kStampBeforeAppendTag = 1;
+constexpr uint64_t kRecoveryTag = 2;
+constexpr uint64_t kTruncationTag = 3;
+
 std::string Start() { return std::string(1, static_cast<char>(kVersion)); }
+
+// Moves an extension into a field of its own; `take` reads its value.
+template <typename Take>
+absl::Status TakeExtension(Extensions* extensions, uint64_t tag, std::string_view what, const Take& take) {
+  const std::string* const found = extensions->Find(tag);
+  if (found == nullptr) return absl::OkStatus();
+  ByteReader reader(*found);
+  take(&reader);
+  DOLMEN_RETURN_IF_ERROR(reader.Finish(what));
+  extensions->Erase(tag);
+  return absl::OkStatus();
+}
+
+std::string Varints(std::initializer_list<uint64_t> values) {
+  std::string out;
+  for (uint64_t value : values) AppendVarint(&out, value);
+  return out;
+}
 
 }  // namespace
 
@@ -117,8 +144,12 @@ absl::StatusOr<BlockRecord> DecodeBlock(std::string_view bytes) {
   return record;
 }
 
+namespace {
+bool HasMore(const OpenRecord& record) { return record.stamp_before_append || record.recovery || record.truncation; }
+}  // namespace
+
 std::string EncodeOpen(const OpenRecord& record) {
-  std::string out = Start();
+  std::string out(1, static_cast<char>(HasMore(record) ? kOpenRecordWithMoreVersion : kVersion));
   AppendLengthPrefixed(&out, record.holder);
   AppendLengthPrefixed(&out, record.client_host);
   AppendVarint(&out, record.last_pipeline.size());
@@ -126,13 +157,22 @@ std::string EncodeOpen(const OpenRecord& record) {
     AppendLengthPrefixed(&out, target.datanode.value());
     AppendLengthPrefixed(&out, target.storage.value());
   }
-  record.extensions.AppendTo(&out);
+  Extensions extensions = record.extensions;
+  if (record.stamp_before_append) {
+    extensions.Set(kStampBeforeAppendTag, Varints({record.stamp_before_append->value()}));
+  }
+  if (record.recovery) extensions.Set(kRecoveryTag, Varints({record.recovery->value()}));
+  if (record.truncation) {
+    extensions.Set(kTruncationTag, Varints({record.truncation->copy.value(), record.truncation->length}));
+  }
+  extensions.AppendTo(&out);
   return out;
 }
 
 absl::StatusOr<OpenRecord> DecodeOpen(std::string_view bytes) {
   ByteReader reader(bytes);
-  DOLMEN_RETURN_IF_ERROR(ReadVersion(&reader, kVersion, "open record"));
+  const bool is_plain = bytes.starts_with(Start());
+  DOLMEN_RETURN_IF_ERROR(ReadVersion(&reader, is_plain ? kVersion : kOpenRecordWithMoreVersion, "open record"));
   OpenRecord record;
   record.holder = ReadString(&reader);
   record.client_host = ReadString(&reader);
@@ -145,6 +185,19 @@ absl::StatusOr<OpenRecord> DecodeOpen(std::string_view bytes) {
   }
   record.extensions = Extensions::ReadFrom(&reader);
   DOLMEN_RETURN_IF_ERROR(reader.Finish("open record"));
+  DOLMEN_RETURN_IF_ERROR(
+      TakeExtension(&record.extensions, kStampBeforeAppendTag, "open record: stamp before append",
+                    [&](ByteReader* value) { record.stamp_before_append = GenerationStamp(value->Varint()); }));
+  DOLMEN_RETURN_IF_ERROR(TakeExtension(&record.extensions, kRecoveryTag, "open record: recovery",
+                                       [&](ByteReader* value) { record.recovery = GenerationStamp(value->Varint()); }));
+  DOLMEN_RETURN_IF_ERROR(
+      TakeExtension(&record.extensions, kTruncationTag, "open record: truncation", [&](ByteReader* value) {
+        const BlockId copy(value->Varint());
+        record.truncation = {.copy = copy, .length = value->Varint()};
+      }));
+  if (is_plain == HasMore(record)) {
+    return MakeError(ErrorReason::kDamaged, "open record: its extensions do not belong to its version");
+  }
   return record;
 }
 

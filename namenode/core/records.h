@@ -56,14 +56,14 @@ struct ParentLink {
 
 enum class BlockState : uint8_t {
   kUnderConstruction = 1,  // being written: length unknown
-  kCommitted = 2,          // length fixed by the writer (or by lease expiry)
+  kCommitted = 2,          // length fixed by the writer, or by its recovery
 };
 
 struct BlockRecord {
   InodeId inode;
   uint64_t index = 0;
   GenerationStamp stamp;
-  uint64_t length = 0;  // 0 while under construction
+  uint64_t length = 0;  // while under construction: what was committed of it before (0, or until it was appended to)
   BlockState state = BlockState::kUnderConstruction;
   uint32_t replicas_wanted = 0;  // copy of the file's redundancy, so that block work needs no path walk
   CommitNumber changed_at;
@@ -80,7 +80,19 @@ struct OpenRecord {
     friend bool operator==(const Target&, const Target&) = default;
   };
   std::vector<Target> last_pipeline;  // of the last block
-  Extensions extensions;
+  // The last block was closed with this stamp and the length of its record before it was opened again to append.
+  std::optional<GenerationStamp> stamp_before_append;
+  // The last block is being recovered: of the present attempt. The holder is the namenode (kNamenodeHolder).
+  std::optional<GenerationStamp> recovery;
+  // The file is being cut within its last block: `copy` will hold its first `length` bytes and take its place. The
+  // holder is the namenode.
+  struct Truncation {
+    BlockId copy;
+    uint64_t length = 0;
+    friend bool operator==(const Truncation&, const Truncation&) = default;
+  };
+  std::optional<Truncation> truncation;
+  Extensions extensions;  // but those that the fields above are kept in
   friend bool operator==(const OpenRecord&, const OpenRecord&) = default;
 };
 

@@ -32,15 +32,17 @@ class ReplicaView {
   // Finalized replicas of exactly this block (id, stamp, length), confirmed by a report in their datanode's present
   // session, on distinct live datanodes.
   virtual int ConfirmedReplicas(const protocol::Block& block) const = 0;
-  // The length of a finalized, confirmed replica with that stamp, if any was reported (the longest): what a dead
-  // client's last block is closed at.
-  virtual std::optional<uint64_t> FinalizedLength(BlockId block, GenerationStamp stamp) const = 0;
-  // Whether this storage has listed all it holds in its datanode's present session: what it did not list is not there.
-  virtual bool HasReported(const DatanodeUuid& datanode, const StorageId& storage) const = 0;
+  // Where they are, one place per datanode; `live_only`: without the datanodes that have been silent lately.
+  virtual std::vector<protocol::ReplicaLocation> ConfirmedLocations(const protocol::Block& block,
+                                                                    bool live_only) const = 0;
+  // Datanodes that are live now.
+  virtual size_t LiveDatanodes() const = 0;
   // 1..wanted targets in pipeline order. Error kNoDatanodes when none: lists every datanode and why it was refused;
   // kBusy instead as long as datanodes may still come back after a start of the namenode.
   virtual absl::StatusOr<std::vector<protocol::ReplicaLocation>> ChooseTargets(const TargetRequest& request,
                                                                                Random& random) const = 0;
+  // Whether that datanode can be told anything now, whatever became of its storages.
+  virtual bool IsRegistered(const DatanodeUuid& datanode) const = 0;
   // How to reach a replica's place; nothing when that datanode or storage is not registered now.
   virtual std::optional<protocol::ReplicaLocation> Locate(const DatanodeUuid& datanode,
                                                           const StorageId& storage) const = 0;

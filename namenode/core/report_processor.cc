@@ -72,6 +72,11 @@ absl::StatusOr<ReportOutcome> ReportProcessor::OnIncremental(const IncrementalRe
   for (const IncrementalReportRequest::Entry& entry : request.entries) {
     const DatanodeStorage* const storage = registry_.FindStorage(request.datanode, entry.storage);
     if (storage == nullptr || storage->session != request.session) continue;  // failed: it has no say
+    if (entry.replica.frozen_by.has_value()) {
+      context.outcome.frozen.push_back({request.datanode, entry.storage, entry.replica});
+      // "Nothing is here": not that a replica was deleted.
+      if (entry.replica.state == ReplicaState::kDeleted) continue;
+    }
     if (entry.replica.state == ReplicaState::kDeleted) {
       DOLMEN_RETURN_IF_ERROR(OnDeleted(*storage, entry.replica.block, &context));
     } else {

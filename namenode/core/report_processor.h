@@ -21,10 +21,18 @@
 
 namespace dolmen::namenode {
 
+// A datanode's answer to a FreezeReplicaCommand.
+struct FrozenReplica {
+  DatanodeUuid datanode;
+  StorageId storage;
+  protocol::ReportedReplica replica;
+};
+
 struct ReportOutcome {
   // Blocks for which a finalized replica with the record's stamp (and length, once that is fixed) was confirmed that
   // was not before. In the order of the report.
   std::vector<BlockId> newly_confirmed;
+  std::vector<FrozenReplica> frozen;  // in the order of the report
   // The report is of an unknown or older session: nothing was done.
   bool must_register = false;
 };

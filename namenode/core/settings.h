@@ -17,6 +17,7 @@ struct CoreSettings {
   uint64_t max_block_bytes = uint64_t{2} << 30;
   uint64_t max_blocks_per_file = 1'000'000;     // HDFS: 10,000
   uint64_t max_concat_blocks = 10'000;          // moved by one call; HDFS has no limit
+  uint64_t max_truncate_blocks = 10'000;        // freed by one call; HDFS has no limit
   uint32_t replication_blocks_per_step = 1000;  // that one commit gives another number of replicas
   uint32_t min_replication = 1;
   uint32_t max_replication = 512;
@@ -34,7 +35,7 @@ struct CoreSettings {
   std::chrono::milliseconds retry_retention{10 * 60'000};
   uint32_t max_open_answers_per_session = 1024;
 
-  // Waiting of complete and addBlock for reports, at most.
+  // Waiting of complete, addBlock and append for reports, of recoverLease for the file's close, at most.
   std::chrono::milliseconds replica_wait{4'000};
   uint32_t max_waiting_operations = 10'000;
 

@@ -39,6 +39,33 @@ void PutBlock(OperationContext& context, FileBlock* block) {
   Overwrite(context, Family::kBlocks, keys::Block(block->id), EncodeBlock(block->record));
 }
 
+// A new block under construction at `index` of `file`.
+FileBlock AllocateBlock(OperationContext& context, InodeId file, uint64_t index, uint32_t replicas_wanted) {
+  Counters& counters = *context.counters;
+  FileBlock block{.id = counters.next_block,
+                  .record = {.inode = file,
+                             .index = index,
+                             .stamp = NextStamp(context),
+                             .state = BlockState::kUnderConstruction,
+                             .replicas_wanted = replicas_wanted}};
+  counters.next_block = BlockId(counters.next_block.value() + kBlockIdStep);
+  ++counters.block_count;
+  PutBlock(context, &block);
+  return block;
+}
+
+// The one function that frees blocks.
+void FreeBlock(OperationContext& context, const FileBlock& block) {
+  Overwrite(context, Family::kBlocks, keys::Block(block.id), std::nullopt);
+  --context.counters->block_count;
+  if (block.record.state == BlockState::kCommitted) --context.counters->committed_block_count;
+  context.effects->push_back(BlockFreed{.block = block.AsBlock()});
+}
+
+void PutFileBlock(OperationContext& context, InodeId file, uint64_t index, BlockId block) {
+  Overwrite(context, Family::kFileBlocks, keys::FileBlock(file, index), keys::FileBlockValue(block));
+}
+
 }  // namespace
 
 // ---- inodes -------------------------------------------------------------------------------------------------------
@@ -171,31 +198,34 @@ absl::StatusOr<std::vector<BlockId>> FileBlockIds(const MetaReader& reader, Inod
   return ids;
 }
 
+GenerationStamp NextStamp(OperationContext& context) {
+  const GenerationStamp stamp = context.counters->next_stamp;
+  context.counters->next_stamp = stamp.Next();
+  return stamp;
+}
+
 FileBlock AppendBlock(OperationContext& context, InodeRecord* file) {
-  Counters& counters = *context.counters;
-  FileBlock block{.id = counters.next_block,
-                  .record = {.inode = file->id,
-                             .index = file->block_count,
-                             .stamp = counters.next_stamp,
-                             .state = BlockState::kUnderConstruction,
-                             .replicas_wanted = file->redundancy.replicas}};
-  counters.next_block = BlockId(counters.next_block.value() + kBlockIdStep);
-  counters.next_stamp = counters.next_stamp.Next();
-  ++counters.block_count;
-  PutBlock(context, &block);
-  Overwrite(context, Family::kFileBlocks, keys::FileBlock(file->id, file->block_count), keys::FileBlockValue(block.id));
+  FileBlock block = AllocateBlock(context, file->id, file->block_count, file->redundancy.replicas);
+  PutFileBlock(context, file->id, file->block_count, block.id);
   ++file->block_count;
   return block;
 }
 
 void CommitBlock(OperationContext& context, InodeRecord* file, FileBlock* block, uint64_t length) {
+  file->length += length - block->record.length;
   block->record.length = length;
   block->record.state = BlockState::kCommitted;
   PutBlock(context, block);
   ++context.counters->committed_block_count;
-  file->length += length;
   context.effects->push_back(
       BlockCommitted{.block = block->AsBlock(), .replicas_wanted = block->record.replicas_wanted});
+}
+
+void ReopenBlock(OperationContext& context, FileBlock* block) {
+  block->record.stamp = NextStamp(context);
+  block->record.state = BlockState::kUnderConstruction;
+  PutBlock(context, block);
+  --context.counters->committed_block_count;
 }
 
 absl::Status FreeLastBlock(OperationContext& context, InodeRecord* file) {
@@ -205,15 +235,23 @@ absl::Status FreeLastBlock(OperationContext& context, InodeRecord* file) {
   const uint64_t index = file->block_count - 1;
   DOLMEN_ASSIGN_OR_RETURN(FileBlock block, GetFileBlock(*context.batch, file->id, index));
   Overwrite(context, Family::kFileBlocks, keys::FileBlock(file->id, index), std::nullopt);
-  Overwrite(context, Family::kBlocks, keys::Block(block.id), std::nullopt);
+  FreeBlock(context, block);
   file->block_count = index;
-  --context.counters->block_count;
-  if (block.record.state == BlockState::kCommitted) {
-    --context.counters->committed_block_count;
-    file->length -= block.record.length;
-  }
-  context.effects->push_back(BlockFreed{.block = block.AsBlock()});
+  file->length -= block.record.length;
   return absl::OkStatus();
+}
+
+FileBlock AllocateCopy(OperationContext& context, const FileBlock& last) {
+  return AllocateBlock(context, last.record.inode, last.record.index, last.record.replicas_wanted);
+}
+
+void ReplaceLastBlock(OperationContext& context, InodeRecord* file, const FileBlock& last, FileBlock copy,
+                      uint64_t length) {
+  FreeBlock(context, last);
+  file->length -= last.record.length;
+  copy.record.replicas_wanted = file->redundancy.replicas;  // it may have been changed since
+  PutFileBlock(context, file->id, copy.record.index, copy.id);
+  CommitBlock(context, file, &copy, length);
 }
 
 namespace {
@@ -317,9 +355,14 @@ void OpenLease(OperationContext& context, InodeId inode, const OpenRecord& recor
   context.effects->push_back(LeaseOpened{.holder = record.holder, .inode = inode});
 }
 
-void CloseLease(OperationContext& context, InodeId inode, const std::string& holder) {
+absl::Status CloseLease(OperationContext& context, InodeId inode, const OpenRecord& record) {
+  if (record.truncation.has_value()) {
+    DOLMEN_ASSIGN_OR_RETURN(std::optional<BlockRecord> copy, GetBlock(*context.batch, record.truncation->copy));
+    if (copy.has_value()) FreeBlock(context, {record.truncation->copy, *std::move(copy)});
+  }
   Overwrite(context, Family::kOpen, keys::Id(inode), std::nullopt);
-  context.effects->push_back(LeaseClosed{.holder = holder, .inode = inode});
+  context.effects->push_back(LeaseClosed{.holder = record.holder, .inode = inode});
+  return absl::OkStatus();
 }
 
 // ---- totals -------------------------------------------------------------------------------------------------------

@@ -82,10 +82,13 @@ absl::StatusOr<std::vector<BlockId>> FileBlockIds(const MetaReader& reader, Inod
 
 // Allocates id and stamp and appends a block under construction. `file` is changed, not written.
 FileBlock AppendBlock(OperationContext& context, InodeRecord* file);
-// Fixes the length of a block under construction. `file` is changed, not written; totals are the caller's.
+// Fixes the length of a block under construction, which has not less than its record says already. `file` is changed,
+// not written; totals are the caller's.
 void CommitBlock(OperationContext& context, InodeRecord* file, FileBlock* block, uint64_t length);
-// The one function that frees blocks: removes the file's last block. `file` is changed, not written; totals are the
-// caller's. kDamaged when it has none.
+// Opens a committed block again, to append to it, with a new stamp. What it has stays part of the file.
+void ReopenBlock(OperationContext& context, FileBlock* block);
+// Removes the file's last block and frees it. `file` is changed, not written; totals are the caller's. kDamaged when it
+// has none.
 absl::Status FreeLastBlock(OperationContext& context, InodeRecord* file);
 // Moves all blocks of the closed file `from`, which is going away, to the end of the closed file `to`, which gives them
 // its number of replicas. `to` is changed, not written; `from` is left as it was, and so are totals.
@@ -106,13 +109,24 @@ void PutReplicationChange(OperationContext& context, const ReplicationChange& ch
 // Nothing is written when there is none.
 absl::Status RemoveReplicationChange(OperationContext& context, InodeId inode);
 
+// A shorter copy of a file's last block that is being made (OpenRecord::truncation): allocates its id and stamp. It is
+// no block of the file until ReplaceLastBlock.
+FileBlock AllocateCopy(OperationContext& context, const FileBlock& last);
+// The copy of `length` bytes takes the place of the file's last block, committed; that is freed. `file` is changed, not
+// written; totals are the caller's.
+void ReplaceLastBlock(OperationContext& context, InodeRecord* file, const FileBlock& last, FileBlock copy,
+                      uint64_t length);
+// Takes a new generation stamp.
+GenerationStamp NextStamp(OperationContext& context);
+
 // ---- open files ---------------------------------------------------------------------------------------------------
 
 absl::StatusOr<std::optional<OpenRecord>> GetOpen(const MetaReader& reader, InodeId inode);
 void PutOpen(OperationContext& context, InodeId inode, const OpenRecord& record);
 // PutOpen for a file opened just now.
 void OpenLease(OperationContext& context, InodeId inode, const OpenRecord& record);
-void CloseLease(OperationContext& context, InodeId inode, const std::string& holder);
+// The file is no longer open: it was closed, or deleted. A copy that was being made of its last block is freed.
+absl::Status CloseLease(OperationContext& context, InodeId inode, const OpenRecord& record);
 
 // ---- totals -------------------------------------------------------------------------------------------------------
 

@@ -73,16 +73,21 @@ void ClientService::Mutate(const WireRequest& request, const std::string& peer_h
   if (!op.ok()) return done(op.status());
   AsCaller(header->user, peer_host, done,
            [this, id = header->id, op = *std::move(op), user = header->user, done](Caller caller) mutable {
-             core_->Submit({std::move(caller), std::move(id), std::move(op)},
-                           [this, user = std::move(user), done = std::move(done)](Answer answer, CommitNumber commit) {
-                             if (!answer.ok()) return done(answer.status());
-                             auto& reply = std::get<Op>(*answer);
-                             if constexpr (std::is_same_v<Op, protocol::AddBlockReply>) {
-                               reply.block.token =
-                                   MintWriteToken(token_key_, user, reply.block.block.id, clock_->WallNow());
-                             }
-                             done(ToWire<WireReply>(reply, commit));
-                           });
+             core_->Submit(
+                 {std::move(caller), std::move(id), std::move(op)},
+                 [this, user = std::move(user), done = std::move(done)](Answer answer, CommitNumber commit) {
+                   if (!answer.ok()) return done(answer.status());
+                   auto& reply = std::get<Op>(*answer);
+                   if constexpr (std::is_same_v<Op, protocol::AddBlockReply>) {
+                     reply.block.token = MintWriteToken(token_key_, user, reply.block.block.id, clock_->WallNow());
+                   }
+                   if constexpr (std::is_same_v<Op, protocol::AppendReply>) {
+                     if (reply.last.has_value()) {
+                       reply.last->token = MintWriteToken(token_key_, user, reply.last->block.id, clock_->WallNow());
+                     }
+                   }
+                   done(ToWire<WireReply>(reply, commit));
+                 });
            });
 }
 

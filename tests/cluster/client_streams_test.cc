@@ -237,6 +237,86 @@ class BlackHole {
   uint16_t port_ = 0;
 };
 
+TEST_F(ClientStreamsTest, AppendsOfAllSizesMakeOneFile) {
+  Random random(5);
+  constexpr size_t kBlock = 1 << 20;
+  std::string content;
+  ASSERT_TRUE(Write("/f", content).ok());
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{511}, size_t{0}, size_t{512}, size_t{100}, kBlock, 2 * kBlock,
+                            size_t{700}, 2 * kBlock - 700 - 1124, size_t{1}, size_t{0}}) {
+    SCOPED_TRACE(absl::StrCat(size, " bytes behind ", content.size()));
+    const bool has_room = content.size() % kBlock != 0;
+    const int reopened = datanodes_[0]->reopened;
+    absl::StatusOr<std::unique_ptr<OutputStream>> out = client_->Append("/f", {});
+    ASSERT_TRUE(out.ok()) << out.status();
+    EXPECT_EQ(datanodes_[0]->reopened - reopened, has_room ? 1 : 0) << "when Append returns, the block is open";
+    EXPECT_EQ((*out)->Position(), content.size());
+    const std::string more = random.Bytes(size);
+    ASSERT_TRUE((*out)->Write(more).ok());
+    content += more;
+    EXPECT_EQ((*out)->Position(), content.size());
+    const absl::Status closed = (*out)->Close();
+    ASSERT_TRUE(closed.ok()) << closed;
+    const absl::StatusOr<std::string> back = Read("/f");
+    ASSERT_TRUE(back.ok()) << back.status();
+    ASSERT_TRUE(*back == content);
+  }
+  EXPECT_EQ(content.size() % kBlock, 1U) << "a full last block was among them";
+  EXPECT_EQ(namenode_.OpenFiles(), 0U);
+  EXPECT_EQ(namenode_.recoveries, 0);
+}
+
+TEST_F(ClientStreamsTest, AnAppendWhoseSetupFailsIsTriedWithoutThatDatanode) {
+  for (const size_t size : {size_t{512}, size_t{700}}) {
+    const std::string path = absl::StrCat("/f", size);
+    const std::string content = Random(6).Bytes(size);
+    ASSERT_TRUE(Write(path, content).ok());
+    const int writes = datanodes_[1]->writes;
+    namenode_.recoveries = 0;
+    datanodes_[0]->refuse_setups = 1;
+    namenode_.lose_answers = 3;
+    absl::StatusOr<std::unique_ptr<OutputStream>> out = client_->Append(path, {});
+    ASSERT_TRUE(out.ok()) << out.status();
+    EXPECT_EQ(namenode_.recoveries, 1);
+    EXPECT_EQ(datanodes_[1]->writes, writes + 1);
+    ASSERT_TRUE((*out)->Write("more").ok());
+    ASSERT_TRUE((*out)->Close().ok());
+    EXPECT_EQ(*Read(path), content + "more");
+  }
+}
+
+TEST_F(ClientStreamsTest, AnAppendThatNoDatanodeTakesTellsEachAndGivesTheFileBack) {
+  ASSERT_TRUE(Write("/f", "hello").ok());
+  for (const auto& datanode : datanodes_) datanode->refuse_setups = 2;
+  const absl::Status status = client_->Append("/f", {}).status();
+  EXPECT_EQ(ReasonOf(status), ErrorReason::kPipelineFailed);
+  EXPECT_THAT(Text(status), AllOf(HasSubstr("attempt 1"), HasSubstr("attempt 4"), HasSubstr("the disk is full")));
+  EXPECT_EQ(namenode_.recoveries, 4);
+  ASSERT_TRUE(Eventually([&] { return !(*client_->GetFileInfo("/f"))->under_construction; }));
+  for (const auto& datanode : datanodes_) datanode->refuse_setups = 0;
+  EXPECT_EQ(ReasonOf(client_->Append("/missing", {}).status()), ErrorReason::kFileNotFound);
+  absl::StatusOr<std::unique_ptr<OutputStream>> out = client_->Append("/f", {});
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(ReasonOf(client_->Append("/f", {}).status()), ErrorReason::kAlreadyBeingCreated);
+  ASSERT_TRUE((*out)->Close().ok());
+  EXPECT_EQ(*Read("/f"), "hello");
+}
+
+TEST_F(ClientStreamsTest, ABadPartialChunkIsReadElsewhereBeforeItIsRepeated) {
+  ASSERT_TRUE(Write("/f", "hello").ok());
+  {
+    MutexLock lock(&disk_.mutex);
+    for (auto& [key, replica] : disk_.replicas) replica.flipped = key.first == "dn1";
+  }
+  absl::StatusOr<std::unique_ptr<OutputStream>> out = client_->Append("/f", {});
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(namenode_.reports, 1);
+  ASSERT_TRUE((*out)->Write(" again").ok());
+  ASSERT_TRUE((*out)->Close().ok());
+  MutexLock lock(&disk_.mutex);
+  for (const auto& [key, replica] : disk_.replicas) EXPECT_EQ(replica.bytes, "hello again");
+}
+
 TEST_F(ClientStreamsTest, OfSeveralAddressesTheOneThatAnswersIsUsed) {
   const BlackHole silent;
   for (auto& datanode : datanodes_) {

@@ -16,6 +16,16 @@ class DatanodeServiceTest : public DatanodeFixture {
     fault::DisarmAll();
     DatanodeFixture::TearDown();
   }
+  void Freeze(size_t i, BlockId block, uint64_t recovery) {
+    namenode_->Order(Uuid(i), protocol::FreezeReplicaCommand{*servers_[i]->store().StorageOf(block), block,
+                                                             GenerationStamp(recovery)});
+  }
+  bool WaitFrozen(size_t i, BlockId block, uint64_t recovery) {
+    return Eventually([&] {
+      const auto reported = namenode_->Reported(Uuid(i), block);
+      return reported.has_value() && reported->frozen_by == GenerationStamp(recovery);
+    });
+  }
 };
 
 TEST_F(DatanodeServiceTest, BytesGoThroughThreeHopsAndComeBackFromEach) {
@@ -249,6 +259,121 @@ TEST_F(DatanodeServiceTest, OrdersAreCarriedOut) {
   ASSERT_TRUE(Eventually([&] { return namenode_->Reported(Uuid(0), block.id)->state == ReplicaState::kDeleted; }));
   EXPECT_EQ(ReasonOf(Read(0, block, 0, 10).status()), ErrorReason::kReplicaNotFound);
   EXPECT_TRUE(Quiet(0) && Quiet(1));
+}
+
+TEST_F(DatanodeServiceTest, AnAppendGoesThroughThreeHops) {
+  StartRegistered(3);
+  const std::string content = Bytes(3'000'000);
+  constexpr uint64_t kFirst = 1'234'567;
+  ASSERT_TRUE(Write(MakeBlock(1), {0, 1, 2}, content.substr(0, kFirst)).ok());
+  Block block = MakeBlock(1, kFirst);
+  block.stamp = GenerationStamp(2001);
+  protocol::WriteSetup setup = Setup(block, {0, 1, 2});
+  setup.append_to = MakeBlock(1).stamp;
+  Writer writer(this, Location(0), setup);
+  ASSERT_TRUE(writer.WaitAcks(1));
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(*Read(i, block, 0, content.size()) == content.substr(0, kFirst));
+    EXPECT_TRUE(*Read(i, MakeBlock(1, kFirst), 0, kFirst) == content.substr(0, kFirst)) << "who has not heard of it";
+  }
+  writer.Send(content, kFirst, kFirst + 5, /*last=*/false, /*sync=*/true);
+  writer.Send(content, kFirst + 5, 2'000'000);
+  ASSERT_TRUE(writer.WaitAcks(3));
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(*Read(i, block, 0, content.size()) == content.substr(0, 2'000'000));
+  writer.Send(content, 2'000'000, 3'000'000, /*last=*/true);
+  const absl::Status ended = writer.WaitEnd();
+  ASSERT_TRUE(ended.ok()) << ended;
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(*Read(i, block, 0, content.size()) == content);
+    EXPECT_TRUE(Eventually([&] {
+      const auto reported = namenode_->Reported(Uuid(i), block.id);
+      return reported.has_value() && reported->state == ReplicaState::kFinalized &&
+             reported->block == Block{block.id, block.stamp, content.size()};
+    })) << i;
+    EXPECT_TRUE(Quiet(i));
+  }
+}
+
+TEST_F(DatanodeServiceTest, AnAppendThatOneHopRefusesNamesItAndLeavesAllBytes) {
+  StartRegistered(3);
+  const std::string content = Bytes(1000);
+  ASSERT_TRUE(Write(MakeBlock(1), {0, 1}, content).ok());  // the third has none
+  Block block = MakeBlock(1, 1000);
+  block.stamp = GenerationStamp(2001);
+  protocol::WriteSetup setup = Setup(block, {0, 1, 2});
+  setup.append_to = MakeBlock(1).stamp;
+  Writer writer(this, Location(0), setup);
+  EXPECT_EQ(ReasonOf(writer.WaitEnd()), ErrorReason::kReplicaNotFound);
+  ASSERT_EQ(writer.acks().size(), 1u);
+  EXPECT_EQ(writer.acks()[0].hops.back().datanode, Uuid(2));
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(Quiet(i));
+    Freeze(i, block.id, 3000);
+    ASSERT_TRUE(WaitFrozen(i, block.id, 3000));
+    EXPECT_EQ(namenode_->Reported(Uuid(i), block.id)->block.length, 1000u);
+  }
+}
+
+TEST_F(DatanodeServiceTest, ARecoveryEndsALiveWriterAndFinishesItsReplicas) {  // C-10
+  StartRegistered(3);
+  const Block block = MakeBlock(1);
+  const std::string content = Bytes(300'000);
+  Writer writer(this, Location(0), Setup(block, {0, 1, 2}));
+  ASSERT_TRUE(writer.WaitAcks(1));
+  writer.Send(content, 0, 200'000);
+  ASSERT_TRUE(writer.WaitAcks(2));
+  // The writer is silent; it hears of it all the same.
+  Freeze(1, block.id, 3000);
+  const absl::Status ended = writer.WaitEnd();
+  EXPECT_EQ(ReasonOf(ended), ErrorReason::kRecoveryInProgress) << ended;
+  EXPECT_NE(std::string(ended.message()).find("block recovery with"), std::string::npos) << ended;
+  EXPECT_EQ(writer.acks().back().hops[1].datanode, Uuid(1));
+  Freeze(0, block.id, 3000);
+  Freeze(2, block.id, 3000);
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(WaitFrozen(i, block.id, 3000)) << i;
+    EXPECT_EQ(namenode_->Reported(Uuid(i), block.id)->state, ReplicaState::kBeingWritten);
+    EXPECT_EQ(namenode_->Reported(Uuid(i), block.id)->block.length, 200'000u);
+    EXPECT_TRUE(Quiet(i));
+  }
+  const Block recovered{block.id, GenerationStamp(3000), 199'999};
+  for (size_t i = 0; i < 3; ++i) {
+    namenode_->Order(Uuid(i), protocol::FinishRecoveryCommand{*servers_[i]->store().StorageOf(block.id), recovered});
+    ASSERT_TRUE(Eventually([&] {
+      return namenode_->Reported(Uuid(i), block.id) ==
+             protocol::ReportedReplica{recovered, ReplicaState::kFinalized, {}};
+    })) << i;
+    EXPECT_TRUE(*Read(i, recovered, 0, content.size()) == content.substr(0, 199'999));
+  }
+  // A late append of the old writer.
+  protocol::WriteSetup setup = Setup({block.id, GenerationStamp(2500), 199'999}, {0});
+  setup.append_to = block.stamp;
+  Writer late(this, Location(0), setup);
+  EXPECT_EQ(ReasonOf(late.WaitEnd()), ErrorReason::kRecoveryInProgress);
+}
+
+TEST_F(DatanodeServiceTest, ARecoveryOfWhatIsNotHereKeepsItOut) {
+  StartRegistered(1);
+  const Block block = MakeBlock(1);
+  namenode_->Order(Uuid(0), protocol::FreezeReplicaCommand{servers_[0]->store().StorageReports()[0].id, block.id,
+                                                           GenerationStamp(3000)});
+  ASSERT_TRUE(WaitFrozen(0, block.id, 3000));
+  EXPECT_EQ(namenode_->Reported(Uuid(0), block.id)->state, ReplicaState::kDeleted);
+  Writer writer(this, Location(0), Setup(block, {0}));
+  EXPECT_EQ(ReasonOf(writer.WaitEnd()), ErrorReason::kRecoveryInProgress);
+}
+
+TEST_F(DatanodeServiceTest, APrefixIsCopiedToABlockOfItsOwn) {
+  StartRegistered(1);
+  const std::string content = Bytes(2'500'000);
+  ASSERT_TRUE(Write(MakeBlock(1), {0}, content).ok());
+  const Block target{MakeBlock(2).id, GenerationStamp(3000), 1'234'567};
+  const StorageId storage = *servers_[0]->store().StorageOf(MakeBlock(1).id);
+  namenode_->Order(Uuid(0), protocol::CopyPrefixCommand{storage, MakeBlock(1, content.size()), target});
+  ASSERT_TRUE(Eventually([&] { return namenode_->Reported(Uuid(0), target.id).has_value(); }));
+  EXPECT_EQ(namenode_->Reported(Uuid(0), target.id)->block, target);
+  EXPECT_TRUE(*Read(0, target, 0, content.size()) == content.substr(0, target.length));
+  EXPECT_TRUE(*Read(0, MakeBlock(1), 0, content.size()) == content);
 }
 
 TEST_F(DatanodeServiceTest, ACorruptReplicaIsProvenReportedAndNeitherServedNorCopied) {  // F-074, F-083

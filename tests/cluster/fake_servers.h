@@ -71,6 +71,7 @@ class FakeDatanode final : public v1::DataTransfer::Service {
 
   std::atomic<int> writes = 0;
   std::atomic<int> reads = 0;
+  std::atomic<int> reopened = 0;            // setups of replicas that were there
   std::atomic<int> refuse_setups = 0;       // so many are refused with kNoSpace
   std::atomic<int> break_write_after = -1;  // packets, then the stream breaks
 
@@ -85,9 +86,12 @@ class FakeDatanode final : public v1::DataTransfer::Service {
     for (const protocol::ReplicaLocation& hop : setup->downstream) hops.push_back(hop.datanode.uuid.value());
     protocol::Ack ack{.sequence = protocol::kSetupAck};
     for (const std::string& hop : hops) ack.hops.push_back({.datanode = DatanodeUuid(hop)});
+    if (setup->append_to.has_value()) ack.hops[0].status = Reopen(*setup);
     if (refuse_setups > 0) {
       --refuse_setups;
       ack.hops[0].status = MakeError(ErrorReason::kNoSpace, "the disk is full");
+    }
+    if (!ack.ok()) {
       stream->Write(rpc::ToProto(ack));
       return grpc::Status::OK;
     }
@@ -144,6 +148,15 @@ class FakeDatanode final : public v1::DataTransfer::Service {
   }
 
  private:
+  absl::Status Reopen(const protocol::WriteSetup& setup) {
+    ++reopened;
+    if (*setup.append_to >= setup.block.stamp) return MakeError(ErrorReason::kStaleGenerationStamp, "an old stamp");
+    MutexLock lock(&disk_->mutex);
+    const FakeDisk::Replica& replica = disk_->replicas[{uuid_, setup.block.id.value()}];
+    if (replica.bytes.size() == setup.block.length) return absl::OkStatus();
+    return MakeError(ErrorReason::kIo,
+                     absl::StrCat("the replica has ", replica.bytes.size(), " bytes and not ", setup.block.length));
+  }
   absl::Status Store(const std::vector<std::string>& hops, uint64_t block, const v1::Packet& packet) {
     if (FirstBadChunk(packet.payload(), packet.checksums()) != -1)
       return MakeError(ErrorReason::kChecksum, "bad chunk");
@@ -187,6 +200,7 @@ class FakeNamenode final : public v1::ClientNamenode::Service {
   std::atomic<int> executed = 0;      // mutations, repetitions not counted
   std::atomic<int> renewals = 0;
   std::atomic<int> reports = 0;
+  std::atomic<int> recoveries = 0;
   std::atomic<int64_t> soft_limit_ms = 60'000;
   Mutex mutex;
   std::set<std::string> users ABSL_GUARDED_BY(mutex);
@@ -244,6 +258,46 @@ class FakeNamenode final : public v1::ClientNamenode::Service {
     return Once(request->header(), reply,
                 []() -> absl::StatusOr<protocol::FsyncReply> { return protocol::FsyncReply{}; });
   }
+  // Recoveries end one question later.
+  grpc::Status Append(grpc::ServerContext*, const v1::AppendRequest* request, v1::AppendReply* reply) override {
+    return Once(request->header(), reply,
+                [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) -> absl::StatusOr<protocol::AppendReply> {
+                  const auto found = files_.find(request->path());
+                  if (found == files_.end())
+                    return MakeError(ErrorReason::kFileNotFound, "File does not exist: " + request->path());
+                  File& file = found->second;
+                  if (file.open) return MakeError(ErrorReason::kAlreadyBeingCreated, "somebody writes it");
+                  protocol::AppendReply answer;
+                  const bool has_room = !file.blocks.empty() && file.blocks.back().block.length < file.block_bytes;
+                  if (has_room && !request->new_block()) {
+                    protocol::LocatedBlock& last = file.blocks.back();
+                    last.locations.clear();
+                    const std::set<std::string> excluded(request->excluded().begin(), request->excluded().end());
+                    for (FakeDatanode* datanode : datanodes) {
+                      const protocol::ReplicaLocation location = datanode->Location();
+                      if (!excluded.contains(location.datanode.uuid.value())) last.locations.push_back(location);
+                    }
+                    if (last.locations.empty()) return MakeError(ErrorReason::kNotReplicatedYet, "no replica is left");
+                    answer.last_stamp = last.block.stamp;
+                    last.block.stamp = GenerationStamp(++next_stamp_);
+                    answer.last = last;
+                  }
+                  file.open = true;
+                  answer.status = Status(file);
+                  return answer;
+                });
+  }
+  grpc::Status RecoverLease(grpc::ServerContext*, const v1::RecoverLeaseRequest* request,
+                            v1::RecoverLeaseReply* reply) override {
+    return Once(request->header(), reply,
+                [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) -> absl::StatusOr<protocol::RecoverLeaseReply> {
+                  ++recoveries;
+                  File& file = files_.at(request->path());
+                  file.recovering = file.open;
+                  file.blocks.back().block.stamp = GenerationStamp(++next_stamp_);
+                  return protocol::RecoverLeaseReply{.closed = !file.open};
+                });
+  }
   grpc::Status Delete(grpc::ServerContext*, const v1::DeleteRequest* request, v1::DeleteReply* reply) override {
     return Once(request->header(), reply,
                 [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) -> absl::StatusOr<protocol::DeleteReply> {
@@ -258,7 +312,8 @@ class FakeNamenode final : public v1::ClientNamenode::Service {
       return rpc::ToGrpc(MakeError(ErrorReason::kFileNotFound, "File does not exist: " + request->path()));
     }
     const File& file = found->second;
-    protocol::GetBlockLocationsReply answer{.status = Status(file), .last_is_open = file.open};
+    protocol::GetBlockLocationsReply answer{
+        .status = Status(file), .last_is_open = file.open, .open_offset = Status(file).length};
     for (const protocol::LocatedBlock& block : file.blocks) {
       const uint64_t end = block.offset + block.block.length;
       if ((end > request->offset() || block.block.length == 0) && block.offset < request->length())
@@ -272,7 +327,15 @@ class FakeNamenode final : public v1::ClientNamenode::Service {
     MutexLock lock(&mutex);
     users.insert(request->header().user());
     protocol::GetFileInfoReply answer;
-    if (const auto found = files_.find(request->path()); found != files_.end()) answer.status = Status(found->second);
+    if (const auto found = files_.find(request->path()); found != files_.end()) {
+      File& file = found->second;
+      if (file.recovering && !file.asked_since) {
+        file.asked_since = true;
+      } else if (file.recovering) {
+        file.open = file.recovering = file.asked_since = false;
+      }
+      answer.status = Status(file);
+    }
     *reply = rpc::ToProto(answer);
     return grpc::Status::OK;
   }
@@ -309,6 +372,8 @@ class FakeNamenode final : public v1::ClientNamenode::Service {
     uint64_t inode = 0;
     uint64_t block_bytes = 0;
     bool open = true;
+    bool recovering = false;
+    bool asked_since = false;
     std::vector<protocol::LocatedBlock> blocks;
   };
 
@@ -348,6 +413,7 @@ class FakeNamenode final : public v1::ClientNamenode::Service {
   std::map<std::string, File> files_ ABSL_GUARDED_BY(mutex);
   std::map<std::pair<std::string, uint64_t>, std::pair<grpc::Status, std::string>> answers_ ABSL_GUARDED_BY(mutex);
   uint64_t next_inode_ ABSL_GUARDED_BY(mutex) = 20'000;
+  uint64_t next_stamp_ ABSL_GUARDED_BY(mutex) = 2000;
   uint64_t next_block_ ABSL_GUARDED_BY(mutex) = 1 << 30;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;

@@ -44,6 +44,13 @@ std::vector<std::string> FaultPointsOfTheDatanode() {
 bool IsAtStart(const std::string& point) {
   return point.starts_with("datanode.scan.") || point.starts_with("datanode.recover.");
 }
+// Points of appends, recoveries and truncations, which the load comes by less often than by those of every write.
+bool IsRare(const std::string& point) {
+  for (const char* front :
+       {"datanode.stamp.", "datanode.append.", "datanode.freeze.", "datanode.finish.", "datanode.copy_prefix."})
+    if (point.starts_with(front)) return true;
+  return false;
+}
 
 ExternalCluster::Options ClusterOptions() {
   ExternalCluster::Options options{.datanodes = kDatanodes};
@@ -107,7 +114,7 @@ class DatanodeCrash : public ::testing::Test {
   void KillAtPoint(int victim, const std::string& point) {
     load_->Resume();
     cluster_->KillDatanode(victim);
-    cluster_->LaunchDatanode(victim, Trap(point, random_->Between(1, 15)));
+    cluster_->LaunchDatanode(victim, Trap(point, random_->Between(1, IsRare(point) ? 4 : 15)));
     ASSERT_NO_FATAL_FAILURE(ExpectInjectedExit(victim, point));
     ASSERT_TRUE(cluster_->StartDatanode(victim));
     ASSERT_NO_FATAL_FAILURE(RunOperations(1, 20));
@@ -118,7 +125,7 @@ class DatanodeCrash : public ::testing::Test {
     load_->Resume();
     for (int i = 0; i < kDatanodes; ++i) {
       cluster_->KillDatanode(i);
-      cluster_->LaunchDatanode(i, Trap(point, random_->Between(1, 5)));
+      cluster_->LaunchDatanode(i, Trap(point, random_->Between(1, IsRare(point) ? 2 : 5)));
     }
     for (int i = 0; i < kDatanodes; ++i) ASSERT_NO_FATAL_FAILURE(ExpectInjectedExit(i, point));
     load_->Stop();  // nobody writes into the void until the restart

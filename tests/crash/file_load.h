@@ -1,6 +1,7 @@
-// A load of writers, readers, renames and deletes of small files, and the expected state, which lives here, outside of
-// every process that is killed: a file whose Close answered OK must be there with its bytes; a file whose write failed
-// may be there with a front of them; nothing else may exist.
+// A load of writers, appends, truncations, lost writers, readers, renames and deletes of small files, and the expected
+// state, which lives here, outside of every process that is killed: a file whose Close answered OK must be there with
+// its bytes; a file whose write failed or whose writer was lost may be there with a front of them that has at least
+// what was flushed, or closed before; nothing else may exist.
 #pragma once
 
 #include <array>
@@ -16,6 +17,7 @@
 #include "common/mutex.h"
 #include "common/random.h"
 #include "tests/crash/read_back.h"
+#include "tests/support/eventually.h"
 #include "tests/support/external_cluster.h"
 
 namespace dolmen::testing {
@@ -29,9 +31,12 @@ struct FileLoadOptions {
 };
 
 struct FileLoadCounts {
-  uint64_t closed = 0;   // files whose Close answered OK
-  uint64_t bytes = 0;    // in them
-  uint64_t flushes = 0;  // hflush and hsync answered OK
+  uint64_t closed = 0;    // files whose Close answered OK
+  uint64_t bytes = 0;     // in them
+  uint64_t flushes = 0;   // hflush and hsync answered OK
+  uint64_t appended = 0;  // files that were appended to and closed
+  uint64_t truncated = 0;
+  uint64_t recovered = 0;  // files of lost writers
   uint64_t renamed = 0;
   uint64_t deleted = 0;
   uint64_t read = 0;           // whole files, under load
@@ -54,8 +59,11 @@ class FileWorker {
   absl::Status Step() {
     if (closed_.size() >= options_.most_files) return DeleteOne();
     const uint64_t choice = random_.Uniform(100);
-    if (choice < 55 || closed_.empty()) return WriteOne();
-    if (choice < 65) return RenameOne();
+    if (choice < 35 || closed_.empty()) return WriteOne();
+    if (choice < 47) return AppendOne();
+    if (choice < 53) return TruncateOne();
+    if (choice < 60) return LoseOne();
+    if (choice < 68) return RenameOne();
     if (choice < 80) return DeleteOne();
     return ReadOne();
   }
@@ -87,23 +95,15 @@ class FileWorker {
     return absl::OkStatus();
   }
 
-  // Whether the files of failed writes were closed by the namenode. If so, each must hold whole blocks, or all, of what
-  // was written.
+  // Whether the files of failed writes were closed by the namenode. If so, each must hold a front of what was written,
+  // with all that was flushed.
   absl::StatusOr<bool> UnsureFilesAreClosed(FileSystemClient& reader) {
     for (const auto& [path, file] : unsure_) {
       DOLMEN_ASSIGN_OR_RETURN(const std::optional<FileStatus> status, reader.GetFileInfo(path));
       if (!status.has_value()) continue;
       if (status->under_construction) return false;
       DOLMEN_ASSIGN_OR_RETURN(const uint64_t length, ReadBack(reader, path, file.pattern));
-      const bool whole_blocks = length % options_.block_bytes == 0 && length < file.size;
-      if (length != file.size && !whole_blocks) {
-        return absl::DataLossError(
-            absl::StrCat(path, ", whose write failed, was closed with ", length, " of ", file.size, " bytes"));
-      }
-      if (length < file.kept) {
-        return absl::DataLossError(absl::StrCat(path, ", whose write failed, was closed with ", length, " bytes, but ",
-                                                file.kept, " are in finished blocks that were flushed"));
-      }
+      DOLMEN_RETURN_IF_ERROR(CheckFront(path, file, length));
     }
     return true;
   }
@@ -121,8 +121,10 @@ class FileWorker {
   struct File {
     uint64_t size = 0;
     Pattern pattern;
-    uint64_t kept = 0;  // bytes of a failed write that a flush covered, down to whole blocks
+    uint64_t kept = 0;  // of a failed write: what was flushed, or closed before
   };
+  // How long the namenode may take to recover a block or to cut one: datanodes that are killed meanwhile come back.
+  static constexpr std::chrono::seconds kClosingTime{150};
   static constexpr size_t kMostUnsure = 10;
 
   uint64_t DrawSize() {
@@ -156,6 +158,26 @@ class FileWorker {
     return refused;
   }
 
+  static absl::Status CheckFront(const std::string& path, const File& file, uint64_t length) {
+    if (length >= file.kept && length <= file.size) return absl::OkStatus();
+    return absl::DataLossError(absl::StrCat(path, ", whose writer failed, was closed with ", length, " bytes; ",
+                                            file.kept, " were flushed, ", file.size, " written"));
+  }
+
+  // Writes the pattern from `at` to `end` with flushes here and there; `flushed`: what they cover.
+  absl::Status WriteRest(OutputStream& out, const Pattern& pattern, uint64_t at, uint64_t end, uint64_t* flushed) {
+    while (at < end) {
+      const uint64_t piece = std::min(end - at, random_.Between(1, 100'000));
+      DOLMEN_RETURN_IF_ERROR(out.Write(pattern.Bytes(at, piece)));
+      at += piece;
+      if (!random_.OneIn(4)) continue;
+      DOLMEN_RETURN_IF_ERROR(random_.OneIn(2) ? out.Sync() : out.Flush());
+      *flushed = at;
+      ++counts_.flushes;
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status WriteOne() {
     const std::string path = Fresh();
     const Pattern pattern = Pattern::Of(path);
@@ -163,31 +185,87 @@ class FileWorker {
     auto out = client_->Create(path, {.block_bytes = options_.block_bytes});
     if (!out.ok()) return MayBeRefused(out.status()) ? absl::OkStatus() : Annotate(out.status(), "create " + path);
     uint64_t flushed = 0;
-    absl::Status status;
-    for (uint64_t written = 0; status.ok() && written < size;) {
-      const uint64_t piece = std::min(size - written, random_.Between(1, 100'000));
-      status = (*out)->Write(pattern.Bytes(written, piece));
-      written += piece;
-      if (!status.ok() || !random_.OneIn(4)) continue;
-      status = random_.OneIn(2) ? (*out)->Sync() : (*out)->Flush();
-      if (!status.ok()) continue;
-      flushed = written;
-      ++counts_.flushes;
-    }
+    absl::Status status = WriteRest(**out, pattern, 0, size, &flushed);
     if (status.ok()) status = (*out)->Close();
-    if (!status.ok())
-      return WriteFailed(path, {.size = size, .pattern = pattern, .kept = flushed - flushed % options_.block_bytes},
-                         status);
+    if (!status.ok()) return WriteFailed(path, {.size = size, .pattern = pattern, .kept = flushed}, status);
     closed_.insert({path, {.size = size, .pattern = pattern}});
     ++counts_.closed;
     counts_.bytes += size;
     return absl::OkStatus();
   }
 
+  absl::Status AppendOne() {
+    const std::string path = Pick();
+    File file = closed_.at(path);
+    file.kept = file.size;
+    file.size += random_.Between(1, 100'000);
+    auto out = client_->Append(path, {.new_block = random_.OneIn(8)});
+    absl::Status status = out.status();
+    if (status.ok()) status = WriteRest(**out, file.pattern, file.kept, file.size, &file.kept);
+    if (status.ok()) status = (*out)->Close();
+    if (!status.ok()) {
+      if (!out.ok() && MayBeRefused(status)) return absl::OkStatus();
+      closed_.erase(path);
+      return WriteFailed(path, std::move(file), status);
+    }
+    closed_.at(path).size = file.size;
+    ++counts_.appended;
+    return absl::OkStatus();
+  }
+
+  absl::Status TruncateOne() {
+    const std::string path = Pick();
+    File& file = closed_.at(path);
+    const uint64_t length = random_.Uniform(file.size + 1);
+    auto done = client_->Truncate(path, length);
+    if (!done.ok()) return MayBeRefused(done.status()) ? absl::OkStatus() : Annotate(done.status(), "truncate " + path);
+    file.size = length;
+    ++counts_.truncated;
+    return *done ? absl::OkStatus() : WaitClosed(path, [&] { return client_->IsFileClosed(path); });
+  }
+
+  // A writer that goes away, and somebody who wants its file closed.
+  absl::Status LoseOne() {
+    const std::string path = Fresh();
+    File file{.size = random_.Between(1, options_.block_bytes * 2), .pattern = Pattern::Of(path)};
+    {
+      auto out = client_->Create(path, {.block_bytes = options_.block_bytes});
+      if (!out.ok()) return MayBeRefused(out.status()) ? absl::OkStatus() : Annotate(out.status(), "create " + path);
+      absl::Status status = WriteRest(**out, file.pattern, 0, file.size, &file.kept);
+      if (status.ok()) status = (*out)->Flush();
+      if (!status.ok()) return WriteFailed(path, std::move(file), status);
+      file.kept = file.size;
+    }
+    unsure_.insert({path, file});
+    DOLMEN_RETURN_IF_ERROR(WaitClosed(path, [&] { return client_->RecoverLease(path); }));
+    DOLMEN_ASSIGN_OR_RETURN(const std::optional<FileStatus> status, client_->GetFileInfo(path), path);
+    if (!status.has_value()) return absl::DataLossError(absl::StrCat(path, ", whose writer is gone, is lost"));
+    DOLMEN_RETURN_IF_ERROR(CheckFront(path, file, status->length));
+    unsure_.erase(path);
+    file.size = status->length;
+    closed_.insert({path, std::move(file)});
+    ++counts_.recovered;
+    return absl::OkStatus();
+  }
+
+  template <typename Ask>
+  absl::Status WaitClosed(const std::string& path, const Ask& ask) {
+    absl::Status refused;
+    const bool closed = Eventually(
+        [&] {
+          const absl::StatusOr<bool> answer = ask();
+          refused = answer.ok() || MayBeRefused(answer.status()) ? absl::OkStatus() : answer.status();
+          return !refused.ok() || (answer.ok() && *answer);
+        },
+        kClosingTime);
+    if (!refused.ok()) return Annotate(refused, "close " + path);
+    return closed ? absl::OkStatus() : absl::DeadlineExceededError(absl::StrCat(path, " is not closed"));
+  }
+
   // A failed write is no broken promise if it says what happened to which file.
   absl::Status WriteFailed(const std::string& path, File file, const absl::Status& status) {
     static constexpr std::array kHonest = {ErrorReason::kPipelineFailed, ErrorReason::kNoDatanodes,
-                                           ErrorReason::kNotReplicatedYet};
+                                           ErrorReason::kNotReplicatedYet, ErrorReason::kRecoveryInProgress};
     const bool honest = std::find(kHonest.begin(), kHonest.end(), ReasonOf(status)) != kHonest.end() ||
                         (options_.outages && ReasonOf(status) == ErrorReason::kSafeMode);
     if (!honest || !absl::StrContains(status.message(), path)) {
@@ -326,6 +404,9 @@ class FileLoad {
       sum.closed += one.closed;
       sum.bytes += one.bytes;
       sum.flushes += one.flushes;
+      sum.appended += one.appended;
+      sum.truncated += one.truncated;
+      sum.recovered += one.recovered;
       sum.renamed += one.renamed;
       sum.deleted += one.deleted;
       sum.read += one.read;
@@ -336,11 +417,12 @@ class FileLoad {
     }
     const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
     printf(
-        "%s: %llu cycles; closed %llu files of %.1f MB, flushed %llu times, renamed %llu, deleted %llu, read %llu; "
+        "%s: %llu cycles; closed %llu files of %.1f MB, flushed %llu times, appended to %llu, truncated %llu, "
+        "recovered %llu, renamed %llu, deleted %llu, read %llu; "
         "%llu writes failed with a clear error, %llu calls refused; at the end %zu files and %zu of failed writes\n",
         what, number(cycles), number(sum.closed), static_cast<double>(sum.bytes) / 1e6, number(sum.flushes),
-        number(sum.renamed), number(sum.deleted), number(sum.read), number(sum.failed_writes), number(sum.refused),
-        files, unsure);
+        number(sum.appended), number(sum.truncated), number(sum.recovered), number(sum.renamed), number(sum.deleted),
+        number(sum.read), number(sum.failed_writes), number(sum.refused), files, unsure);
   }
 
  private:

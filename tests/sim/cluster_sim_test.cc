@@ -86,11 +86,13 @@ TEST(ClusterSim, KeepsEveryPromiseUnderFaults) {
                              "datanode power loss", "power loss of all servers", "client kill -9", "link cut",
                              "link cut one way", "lossy network"})
       EXPECT_GT(sums.Fault(kind), 0u) << kind;
-    for (const char* outcome : {"concat ok", "concat failed", "set replication ok", "count ok", "open files ok"})
+    for (const char* outcome : {"concat ok", "concat failed", "set replication ok", "count ok", "open files ok",
+                                "append opened ok", "truncate ok", "recoverLease ok"})
       EXPECT_GT(sums.Outcome(outcome), 0u) << outcome;
     for (const char* probe : {"crash with a batch not on disk", "crash with a batch on disk, nobody answered",
                               "failed commits", "retries answered from the record", "replicas copied", "messages lost",
-                              "messages repeated", "messages delayed"})
+                              "messages repeated", "messages delayed", "replicas frozen", "replica recoveries finished",
+                              "prefixes copied", "flushed files recovered"})
       EXPECT_GT(sums.Probe(probe), 0u) << probe;
   }
 }

@@ -126,8 +126,9 @@ std::string NamespaceModel::Apply(const protocol::AddBlockRequest& request, cons
   if (node->file.open_block != 0) {
     if (!request.previous.has_value() || request.previous->id.value() != node->file.open_block)
       return "addBlock committed another block than the one being written";
-    node->file.length += request.previous->length;
+    node->file.length += request.previous->length - node->file.open_before;
   }
+  node->file.open_before = 0;
   node->file.open_block = block.id.value();
   ++node->file.block_count;
   return "";
@@ -138,6 +139,7 @@ std::string NamespaceModel::Apply(const protocol::AbandonBlockRequest& request, 
   ModelNode* node = FindInode(request.inode.value());
   if (node == nullptr || !node->file.open) return "";
   if (node->file.open_block == request.block.id.value()) {
+    if (node->file.open_before != 0) return "";  // it is the file's; nothing may be given up of it
     node->file.open_block = 0;
     --node->file.block_count;
   }
@@ -149,14 +151,14 @@ std::string NamespaceModel::Apply(const protocol::CompleteRequest& request, cons
   ModelNode* node = FindInode(request.inode.value());
   if (node == nullptr) return "complete succeeded on a file that does not exist";
   if (!node->file.open) return "";  // asked again by another call
+  if (node->file.taken) return "";  // closed by the namenode with the block that this writer knows
   if (node->file.holder != request.holder) return "complete succeeded without the lease";
   if (node->file.open_block != 0) {
     if (!request.last.has_value() || request.last->id.value() != node->file.open_block)
       return "complete committed another block than the one being written";
-    node->file.length += request.last->length;
+    node->file.length += request.last->length - node->file.open_before;
   }
-  node->file.open = false;
-  node->file.open_block = 0;
+  node->file.Close(node->file.length);
   const auto& status = std::get<protocol::CompleteReply>(*answer).status;
   if (status.length != node->file.length) return "complete answered another length than was written";
   return "";
@@ -227,6 +229,62 @@ std::string NamespaceModel::Apply(const protocol::SetAttributesRequest& request,
   return exists == answer.ok() ? "" : Wrong("setAttributes " + request.path, exists, answer);
 }
 
+std::string NamespaceModel::Apply(const protocol::AppendRequest& request, const namenode::Answer& answer) {
+  if (!answer.ok()) return "";  // needs datanodes and leases: judged by its effects only
+  const auto found = nodes_.find(request.path);
+  if (found == nodes_.end() || found->second.is_directory) return "append succeeded on what is no file";
+  ModelFile& file = found->second.file;
+  const auto& reply = std::get<protocol::AppendReply>(*answer);
+  if (reply.status.inode.value() != file.inode) return "append opened another file";
+  const uint64_t length = reply.status.length;
+  // A file that is open in the model was closed by the namenode since.
+  if (file.cut.has_value() ? length != *file.cut : length < file.length || (!file.open && length != file.length))
+    return "append answered another length than the file has";
+  file.Close(length);
+  file.open = true;
+  file.holder = request.holder;
+  if (reply.last.has_value()) {
+    file.open_block = reply.last->block.id.value();
+    file.open_before = reply.last->block.length;
+  }
+  return "";
+}
+
+std::string NamespaceModel::Apply(const protocol::TruncateRequest& request, const namenode::Answer& answer) {
+  if (!answer.ok()) return "";
+  const auto found = nodes_.find(request.path);
+  if (found == nodes_.end() || found->second.is_directory) return "truncate succeeded on what is no file";
+  ModelFile& file = found->second.file;
+  file.counted = false;
+  if (std::get<protocol::TruncateReply>(*answer).done) {
+    file.Close(request.length);
+    CutContent(file.inode, request.length);
+  } else {
+    file.taken = false;
+    file.open = true;
+    file.open_block = 0;
+    file.holder = "the namenode";
+    file.cut = request.length;
+  }
+  return "";
+}
+
+std::string NamespaceModel::Apply(const protocol::RecoverLeaseRequest& request, const namenode::Answer& answer) {
+  if (!answer.ok()) return "";
+  const auto found = nodes_.find(request.path);
+  if (found == nodes_.end() || found->second.is_directory) return "recoverLease succeeded on what is no file";
+  ModelFile& file = found->second.file;
+  if (!file.open || file.cut.has_value()) return "";
+  if (std::get<protocol::RecoverLeaseReply>(*answer).closed) {
+    if (file.open_block != 0) return "recoverLease closed a file whose last block was being written";
+    file.Close(file.length);
+    return "";
+  }
+  file.taken = true;
+  file.holder = "the namenode";
+  return "";
+}
+
 std::string NamespaceModel::Apply(const protocol::FsyncRequest& request, const namenode::Answer& answer) {
   if (!answer.ok()) return "";
   const ModelNode* node = FindInode(request.inode.value());
@@ -285,6 +343,18 @@ std::vector<ContentPiece> NamespaceModel::ContentOf(const ModelFile& file) const
   for (const ContentPiece& piece : pieces) covered += piece.length;
   if (covered < file.length) pieces.push_back({file.inode, covered, file.length - covered});
   return pieces;
+}
+
+void NamespaceModel::CutContent(uint64_t inode, uint64_t length) {
+  const auto found = contents_.find(inode);
+  if (found == contents_.end()) return;
+  cut_contents_.insert(inode);
+  uint64_t at = 0;
+  for (ContentPiece& piece : found->second) {
+    piece.length = std::min(piece.length, length - std::min(at, length));
+    at += piece.length;
+  }
+  std::erase_if(found->second, [](const ContentPiece& piece) { return piece.length == 0; });
 }
 
 std::string NamespaceModel::ExpectedContent(uint64_t inode, uint64_t offset, size_t size) const {

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "namenode/core/commit_queue.h"
@@ -18,10 +20,23 @@ struct ModelFile {
   uint64_t inode = 0;
   bool open = true;
   std::string holder;
-  uint64_t length = 0;      // of the blocks committed so far
-  uint64_t open_block = 0;  // id of the block being written, 0: none
+  uint64_t length = 0;          // of the blocks committed so far, and of what the open one had before an append
+  uint64_t open_block = 0;      // id of the block being written, 0: none
+  uint64_t open_before = 0;     // bytes it had before an append
+  bool taken = false;           // from its writer, by recoverLease: the namenode will close it
+  std::optional<uint64_t> cut;  // the length it is being truncated to
   uint64_t block_count = 0;
   uint64_t replication = 0;
+  bool counted = true;  // block_count is known; else it is taken over
+
+  void Close(uint64_t at_length) {
+    open = false;
+    open_block = 0;
+    open_before = 0;
+    taken = false;
+    cut.reset();
+    length = at_length;
+  }
 };
 
 // A range of what was written to a file: bytes from `offset` on of the content that belongs to `inode`.
@@ -54,6 +69,8 @@ class NamespaceModel {
   std::string ExpectedContent(uint64_t inode, uint64_t offset, size_t size) const;
   // The file was made longer by concat.
   bool IsConcatenated(uint64_t inode) const { return contents_.contains(inode); }
+  // It was, and then cut: what readers that opened it before find behind the cut is not known here.
+  bool WasConcatenatedAndCut(uint64_t inode) const { return cut_contents_.contains(inode); }
 
   const std::map<std::string, ModelNode>& nodes() const { return nodes_; }
   const ModelNode* Find(const std::string& path) const {
@@ -92,14 +109,19 @@ class NamespaceModel {
   std::string Apply(const protocol::SetReplicationRequest& request, const namenode::Answer& answer);
   bool MayConcat(const protocol::ConcatRequest& request) const;
   std::vector<ContentPiece> ContentOf(const ModelFile& file) const;
+  void CutContent(uint64_t inode, uint64_t length);
+  std::string Apply(const protocol::AppendRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::TruncateRequest& request, const namenode::Answer& answer);
+  std::string Apply(const protocol::RecoverLeaseRequest& request, const namenode::Answer& answer);
 
   // Whether every missing ancestor of `path` could be made, and makes them.
   bool AncestorsAllow(const std::string& path, bool create) const;
   void MakeAncestors(const std::string& path);
   void RemoveTree(const std::string& path);
 
-  std::map<std::string, ModelNode> nodes_;                           // by absolute path
-  std::map<uint64_t, std::vector<ContentPiece>> contents_;           // of files that concat changed, by inode
+  std::map<std::string, ModelNode> nodes_;                  // by absolute path
+  std::map<uint64_t, std::vector<ContentPiece>> contents_;  // of files that concat changed, by inode
+  std::set<uint64_t> cut_contents_;
   std::map<std::pair<std::string, uint64_t>, std::string> answers_;  // (client, call) -> encoded answer
   uint64_t executed_ = 0;
   uint64_t answered_again_ = 0;
@@ -108,14 +130,23 @@ class NamespaceModel {
 template <typename MayExpire>
 std::string NamespaceModel::TakeOverClosed(const namenode::MetaReader& stored, const MayExpire& may_expire) {
   for (auto& [path, node] : nodes_) {
-    if (node.is_directory || !node.file.open) continue;
+    if (node.is_directory || (!node.file.open && node.file.counted)) continue;
     const std::optional<Listed> entry = LookUp(stored, node.file.inode);
-    if (!entry.has_value() || entry->open) continue;
-    if (!may_expire(node.file)) return path + " was closed under its live writer " + node.file.holder;
-    if (entry->length < node.file.length) return path + " lost committed blocks when its lease expired";
-    node.file.open = false;
-    node.file.open_block = 0;
-    node.file.length = entry->length;
+    if (!entry.has_value()) continue;
+    if (!std::exchange(node.file.counted, true)) node.file.block_count = entry->block_count;
+    // While it is cut, blocks behind go at once, the rest at the end.
+    const std::optional<uint64_t> cut = node.file.cut;
+    if (cut.has_value() && *cut <= entry->length && entry->length <= node.file.length) node.file.length = entry->length;
+    if (!node.file.open || entry->open) continue;
+    if (cut.has_value()) {
+      if (entry->length != *cut) return path + " was not cut to the length asked for";
+      CutContent(node.file.inode, *cut);
+    } else {
+      if (!node.file.taken && !may_expire(node.file))
+        return path + " was closed under its live writer " + node.file.holder;
+      if (entry->length < node.file.length) return path + " lost committed bytes when its lease expired";
+    }
+    node.file.Close(entry->length);
     node.file.block_count = entry->block_count;
   }
   return "";

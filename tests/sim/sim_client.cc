@@ -59,6 +59,7 @@ std::string SimClient::UnderWay() const {
             " acknowledged, " + std::to_string(job->built.size()) + " packets built, close " +
             (job->close_sent ? "sent" : "not sent") + "; ";
   }
+  for (const auto& [id, job] : process_->appends) text += "opening " + job->path + " to append; ";
   for (const auto& [id, job] : process_->reads)
     text += "reading " + job->path + ": " + std::to_string(job->got) + " of " + std::to_string(job->length) + "; ";
   if (text.empty() && process_->running > 0) text = std::to_string(process_->running) + " calls";
@@ -113,7 +114,7 @@ void SimClient::Process::NextOperation() {
   const auto asked = [this](const std::string& kind) {
     return [this, kind](const absl::StatusOr<protocol::QueryReply>& reply) { Ended(kind, reply.status()); };
   };
-  switch (random.Uniform(25)) {
+  switch (random.Uniform(29)) {
     case 0:
     case 1:
       return Mutate(protocol::MkdirsRequest{RandomDirectory(), 0755, !random.OneIn(4)}, "mkdirs", simple("mkdirs"));
@@ -156,6 +157,15 @@ void SimClient::Process::NextOperation() {
         default:
           return Ask(protocol::ListOpenFilesRequest{.path = RandomDirectory()}, "open files", asked("open files"));
       }
+    case 18:
+      return Mutate(protocol::RecoverLeaseRequest{RandomPath()}, "recoverLease", simple("recoverLease"));
+    case 19:
+      return Mutate(protocol::TruncateRequest{RandomPath(), random.Uniform(owner.workload_.max_file_bytes)}, "truncate",
+                    simple("truncate"));
+    case 20:
+    case 21:
+      return StartAppend(RandomPath(), random.OneIn(5), random.Uniform(owner.workload_.max_file_bytes / 2),
+                         random.OneIn(2));
     default: {
       const uint64_t sizes[] = {0,
                                 1,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "client/core/call_tracker.h"
+#include "client/core/file_appender.h"
 #include "client/core/file_opener.h"
 #include "client/core/file_reader.h"
 #include "client/core/file_writer.h"
@@ -33,7 +34,7 @@ class ClientObserver {
  public:
   virtual ~ClientObserver() = default;
   // All bytes below `length` of the file are acknowledged by every datanode of their pipelines (flush or close).
-  virtual void Acknowledged(uint64_t inode, uint64_t length, bool closed) = 0;
+  virtual void Acknowledged(uint64_t inode, const std::string& holder, uint64_t length, bool closed) = 0;
   // The writer failed and left the file open.
   virtual void GaveUp(uint64_t inode) = 0;
   // A reader saw this; `problem` is empty when all bytes were right and complete.

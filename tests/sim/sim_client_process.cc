@@ -147,27 +147,33 @@ void SimClient::Process::StartWrite(const std::string& path, bool overwrite, boo
   Mutate(request, "create " + path, [this, path, size, with_flush](namenode::Answer answer) {
     if (!answer.ok()) return Ended("create", answer.status());
     const auto& status = std::get<protocol::CreateReply>(*answer).status;
-    auto job = std::make_unique<WriteJob>();
-    job->id = ++next_job;
-    job->inode = status.inode.value();
-    job->path = path;
-    job->total = size;
-    if (with_flush) job->flush_at = owner.random_.Uniform(size + 1);
-    client::WriterSettings settings;
-    settings.window_packets = owner.workload_.window_packets;
-    settings.setup_timeout = std::chrono::seconds(3);
-    settings.ack_timeout = std::chrono::seconds(4);
-    settings.per_hop_extension = std::chrono::seconds(1);
-    job->writer = std::make_unique<FileWriter>(
-        client::WriterFile{path, status.inode, owner.holder_, owner.workload_.block_bytes, true}, settings,
-        owner.random_.Fork());
-    job->builder =
-        std::make_unique<client::PacketBuilder>(owner.workload_.block_bytes, owner.workload_.packet_bytes, &memory);
-    lease.FileOpened(owner.events_.now());
-    const uint64_t id = job->id;
-    jobs[id] = std::move(job);
+    const uint64_t id =
+        NewWriteJob({path, status.inode, owner.holder_, owner.workload_.block_bytes, true}, {}, size, with_flush).id;
     FeedWriter(id);
   });
+}
+
+SimClient::Process::WriteJob& SimClient::Process::NewWriteJob(client::WriterFile file, client::PacketStart start,
+                                                              uint64_t size, bool with_flush) {
+  auto job = std::make_unique<WriteJob>();
+  job->id = ++next_job;
+  job->inode = file.inode.value();
+  job->path = file.path;
+  job->taken = file.length;
+  job->total = file.length + size;
+  if (with_flush) job->flush_at = file.length + owner.random_.Uniform(size + 1);
+  client::WriterSettings settings;
+  settings.window_packets = owner.workload_.window_packets;
+  settings.setup_timeout = std::chrono::seconds(3);
+  settings.ack_timeout = std::chrono::seconds(4);
+  settings.per_hop_extension = std::chrono::seconds(1);
+  job->builder = std::make_unique<client::PacketBuilder>(file.block_bytes, owner.workload_.packet_bytes, &memory,
+                                                         std::move(start));
+  job->writer = std::make_unique<FileWriter>(std::move(file), settings, owner.random_.Fork());
+  lease.FileOpened(owner.events_.now());
+  WriteJob& added = *job;
+  jobs[added.id] = std::move(job);
+  return added;
 }
 
 void SimClient::Process::FeedWriter(uint64_t id) {
@@ -180,7 +186,7 @@ void SimClient::Process::FeedWriter(uint64_t id) {
 void SimClient::Process::FeedWhileThereIsRoom(uint64_t id) {
   while (true) {
     auto found = jobs.find(id);
-    if (found == jobs.end() || found->second->ended) return;
+    if (found == jobs.end() || found->second->ended || found->second->reopened != nullptr) return;
     WriteJob& job = *found->second;
     if (!job.built.empty()) {
       if (!job.writer->HasRoom()) return;
@@ -240,7 +246,7 @@ void SimClient::Process::StepWriter(uint64_t id, client::WriteEvent event) {
   }
   if (auto again = jobs.find(id); again != jobs.end()) {
     WriteJob& job = *again->second;
-    if (!job.writer->status().ok() && !job.ended) return EndWrite(id, job.writer->status());
+    if (!job.writer->status().ok() && !job.ended && job.reopened == nullptr) return EndWrite(id, job.writer->status());
     FeedWriter(id);
   }
 }
@@ -296,15 +302,17 @@ void SimClient::Process::Do(uint64_t id, write_action::WakeAt& action) {
 
 void SimClient::Process::Do(uint64_t id, write_action::OperationDone& action) {
   WriteJob& job = *jobs.at(id);
+  if (auto reopened = std::exchange(job.reopened, nullptr); reopened != nullptr) return reopened(action);
   if (action.operation == 1) return EndWrite(id, action.status);
-  if (action.status.ok()) owner.observer_->Acknowledged(job.inode, job.flush_lengths[action.operation], false);
+  if (action.status.ok())
+    owner.observer_->Acknowledged(job.inode, owner.holder_, job.flush_lengths[action.operation], false);
 }
 
 void SimClient::Process::EndWrite(uint64_t id, const absl::Status& status) {
   WriteJob& job = *jobs.at(id);
   job.ended = true;
   if (status.ok()) {
-    owner.observer_->Acknowledged(job.inode, job.writer->final_status().length, true);
+    owner.observer_->Acknowledged(job.inode, owner.holder_, job.writer->final_status().length, true);
   } else {
     owner.observer_->GaveUp(job.inode);
   }
@@ -344,6 +352,22 @@ void SimClient::Process::StartRead(const std::string& path) {
   FileOpener* opener = job->opener.get();
   reads[id] = std::move(job);
   Run(id, opener->Start(owner.events_.now()));
+}
+
+void SimClient::Process::ReadRest(client::OpenedFile file, uint64_t from,
+                                  std::function<void(const absl::Status&, std::string bytes)> done) {
+  const uint64_t id = ++next_job;
+  auto job = std::make_unique<ReadJob>();
+  job->path = file.path;
+  job->started = owner.events_.now();
+  job->inode = file.status.inode.value();
+  job->length = file.length;
+  job->from = from;
+  job->done = std::move(done);
+  job->reader = std::make_unique<FileReader>(std::move(file), owner.holder_, ReadSettings(), owner.random_.Fork());
+  ReadJob& added = *job;
+  reads[id] = std::move(job);
+  Run(id, added.reader->Step(read_event::Read{1, from, added.length - from}, owner.events_.now()));
 }
 
 void SimClient::Process::Run(uint64_t id, std::vector<client::ReadAction> actions) {
@@ -464,10 +488,11 @@ void SimClient::Process::Do(uint64_t id, read_action::CloseStream& action) {
 void SimClient::Process::Do(uint64_t id, read_action::Deliver& action) {
   ReadJob& job = *reads.at(id);
   for (absl::string_view piece : action.bytes.Chunks()) {
-    const std::string expected = owner.observer_->ExpectedContent(job.inode, job.got, piece.size());
+    const std::string expected = owner.observer_->ExpectedContent(job.inode, job.from + job.got, piece.size());
     const auto wrong = std::mismatch(piece.begin(), piece.end(), expected.begin());
     if (wrong.first != piece.end() && job.problem.empty())
-      job.problem = "byte " + std::to_string(job.got + (wrong.first - piece.begin())) + " is wrong";
+      job.problem = "byte " + std::to_string(job.from + job.got + (wrong.first - piece.begin())) + " is wrong";
+    if (job.done != nullptr) job.bytes.append(piece.data(), piece.size());
     job.got += piece.size();
   }
 }
@@ -484,14 +509,17 @@ void SimClient::Process::Do(uint64_t id, read_action::WakeAt& action) {
 
 void SimClient::Process::EndRead(uint64_t id, const absl::Status& status) {
   ReadJob& job = *reads.at(id);
-  if (status.ok() && job.got != job.length && job.problem.empty()) job.problem = "the read ended early";
+  if (status.ok() && job.from + job.got != job.length && job.problem.empty()) job.problem = "the read ended early";
   owner.observer_->ReadDone(job.inode, job.path, job.length, job.started, status, job.problem);
+  auto done = std::move(job.done);
+  std::string bytes = std::move(job.bytes);
   for (auto& [stream, one] : job.streams) one.connection->CloseByOpener();
   job.streams.clear();
   ++job.wake;
   doomed_reads.push_back(std::move(reads.at(id)));
   reads.erase(id);
   At(owner.events_.now(), [this] { doomed_reads.clear(); });
+  if (done != nullptr) return done(status, std::move(bytes));
   Ended("read", status);
 }
 

@@ -67,8 +67,12 @@ struct SimClient::Process {
     uint64_t next_operation = 2;                 // 1 is the close
     uint64_t wake = 0;
     bool ended = false;
+    // While the last block of a file to append to is being opened again: who waits for it.
+    std::function<void(const client::write_action::OperationDone&)> reopened;
   };
 
+  // `with_flush`: once, somewhere in the bytes that are written.
+  WriteJob& NewWriteJob(client::WriterFile file, client::PacketStart start, uint64_t size, bool with_flush);
   void StartWrite(const std::string& path, bool overwrite, bool create_parents, uint64_t size, bool with_flush);
   void FeedWriter(uint64_t id);
   void FeedWhileThereIsRoom(uint64_t id);
@@ -82,13 +86,36 @@ struct SimClient::Process {
   void EndWrite(uint64_t id, const absl::Status& status);
   void ScheduleLease();
 
+  // ---- appending, in sim_client_append.cc ----------------------------------------------------------------------
+  struct AppendJob {
+    std::string path;
+    uint64_t inode = 0;
+    uint64_t size = 0;
+    bool with_flush = false;
+    uint64_t write_job = 0;  // 0: none yet
+    std::unique_ptr<client::FileAppender> machine;
+  };
+
+  void StartAppend(const std::string& path, bool new_block, uint64_t size, bool with_flush);
+  void StepAppend(uint64_t id, client::AppendEvent event);
+  void Do(uint64_t id, client::append_action::Append& action);
+  void Do(uint64_t id, client::append_action::ReadPartialChunk& action);
+  void Do(uint64_t id, client::append_action::SetUp& action);
+  void Do(uint64_t id, client::append_action::GetFileInfo& action);
+  void Do(uint64_t id, client::append_action::RecoverLease& action);
+  void Do(uint64_t id, client::append_action::WaitUntil& action);
+  void Do(uint64_t id, client::append_action::Done& action);
+
   // ---- reading -------------------------------------------------------------------------------------------------
   struct ReadJob {
     std::string path;
     MonotonicTime started;
     uint64_t inode = 0;
     uint64_t length = 0;
+    uint64_t from = 0;  // the first byte that is read
     uint64_t got = 0;
+    std::string bytes;  // when somebody waits for them
+    std::function<void(const absl::Status&, std::string bytes)> done;
     std::string problem;
     std::unique_ptr<client::FileOpener> opener;
     std::unique_ptr<client::FileReader> reader;
@@ -103,6 +130,9 @@ struct SimClient::Process {
   };
 
   void StartRead(const std::string& path);
+  // The bytes from `from` to the end, for `done`.
+  void ReadRest(client::OpenedFile file, uint64_t from,
+                std::function<void(const absl::Status&, std::string bytes)> done);
   // Actions of the opener or the reader.
   void Run(uint64_t id, std::vector<client::ReadAction> actions);
   void StepReader(uint64_t id, client::ReadEvent event);
@@ -134,6 +164,7 @@ struct SimClient::Process {
   std::map<uint64_t, Call<protocol::MutationReply>> mutations;
   std::map<uint64_t, Call<protocol::QueryReply>> queries;
   std::map<uint64_t, std::unique_ptr<WriteJob>> jobs;
+  std::map<uint64_t, std::unique_ptr<AppendJob>> appends;
   std::map<uint64_t, std::unique_ptr<ReadJob>> reads;
   std::vector<std::unique_ptr<ReadJob>> doomed_reads;
   uint64_t next_job = 0;

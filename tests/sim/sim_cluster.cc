@@ -103,6 +103,30 @@ void SimCluster::Executed(const namenode::ClientMutation& operation, const namen
                      operation.id.attempt, " commit ", commit.value(), " ",
                      answer.ok() ? "ok" : answer.status().ToString()));
   if (std::string wrong = model_.Execute(operation, answer); !wrong.empty()) Violation(wrong);
+  if (const auto* truncation = std::get_if<protocol::TruncateRequest>(&operation.request);
+      truncation != nullptr && answer.ok()) {
+    Truncated(*truncation);
+  }
+  if (const auto* append = std::get_if<protocol::AppendRequest>(&operation.request); append != nullptr && answer.ok()) {
+    Appended(*append);
+  }
+}
+
+void SimCluster::Truncated(const protocol::TruncateRequest& request) {
+  const ModelNode* node = model_.Find(request.path);
+  if (node == nullptr || node->is_directory) return;
+  acknowledged_[node->file.inode] = {.at = events_.now(),
+                                     .length = request.length,
+                                     .closed = true,
+                                     .committed_at = events_.now(),
+                                     .committed = request.length,
+                                     .exact = true};
+}
+
+void SimCluster::Appended(const protocol::AppendRequest& request) {
+  const ModelNode* node = model_.Find(request.path);
+  if (node == nullptr || node->is_directory) return;
+  if (const auto ack = acknowledged_.find(node->file.inode); ack != acknowledged_.end()) ack->second.exact = false;
 }
 
 bool SimCluster::MayExpire(const ModelFile& file) const {
@@ -112,18 +136,6 @@ bool SimCluster::MayExpire(const ModelFile& file) const {
       return last_checked_ - last_disturbance_ < std::chrono::seconds(90);
   }
   return true;
-}
-
-bool SimCluster::ClosedByNamenode(uint64_t inode) {
-  if (!namenode_->running()) {  // it answered the reader; what it had decided is not known now
-    ++report_.probes["short reads not judged, namenode down"];
-    return true;
-  }
-  const auto record = namenode::GetInodeById(*namenode_->StoredView(), InodeId(inode));
-  if (!record.ok()) Violation(absl::StrCat("inode ", inode, ": ", record.status().ToString()));
-  const bool closed = record.ok() && record->has_value() && !(*record)->under_construction;
-  if (closed) ++report_.probes["flushed bytes cut off by a lease that ran out"];
-  return closed;
 }
 
 void SimCluster::CheckStored(const namenode::MetaView& view, const std::string& when) {
@@ -151,30 +163,49 @@ void SimCluster::Started(const namenode::MetaView& view) {
   CheckStored(view, "after a restart");
 }
 
-void SimCluster::Acknowledged(uint64_t inode, uint64_t length, bool closed) {
+void SimCluster::Acknowledged(uint64_t inode, const std::string& holder, uint64_t length, bool closed) {
   Trace(absl::StrCat("acknowledged inode ", inode, " length ", length, closed ? " closed" : ""));
+  // An answer may come so late that the file is somebody else's already, who may have cut it.
+  const ModelNode* node = model_.FindInode(inode);
+  const bool is_late = node == nullptr || (closed ? node->file.open || node->file.length != length
+                                                  : !node->file.open || node->file.holder != holder);
+  if (is_late) {
+    ++report_.probes["acknowledgements overtaken by others"];
+    return;
+  }
   Ack& ack = acknowledged_[inode];
-  if (length < ack.length)
+  // What was only flushed may be gone with the power before the next writer came.
+  const bool may_be_less = !ack.closed && last_power_loss_ >= ack.at;
+  if (length < (may_be_less ? ack.committed : ack.length))
     Violation(absl::StrCat("inode ", inode, " was acknowledged at ", ack.length, ", then at ", length));
-  ack = {events_.now(), length, closed};
+  ack.at = events_.now();
+  ack.length = length;
+  ack.closed = closed;
+  if (!closed) return;
+  ack.committed_at = ack.at;
+  ack.committed = length;
+  ack.exact = true;
 }
 
 void SimCluster::ReadDone(uint64_t inode, const std::string& path, uint64_t length, MonotonicTime started,
                           const absl::Status& status, const std::string& problem) {
   Trace(absl::StrCat("read ", path, " inode ", inode, " length ", length, " ", status.ok() ? "ok" : status.ToString(),
                      " ", problem));
-  if (!problem.empty()) Violation(absl::StrCat("reading ", path, ": ", problem));
+  if (!problem.empty() && (at_rest_ || !model_.WasConcatenatedAndCut(inode)))
+    Violation(absl::StrCat("reading ", path, ": ", problem));
   if (at_rest_) {
     if (!status.ok()) Violation(absl::StrCat("at rest ", path, " can't be read: ", status.ToString()));
     ++reads_at_rest_;
   }
-  // What was acknowledged before the reader came must be visible to it, unless a machine that held it failed since, or
-  // the lease ran out meanwhile.
+  // What was acknowledged before the reader came must be visible to it, unless a machine that held it failed since.
   auto found = acknowledged_.find(inode);
-  if (!status.ok() || found == acknowledged_.end() || found->second.at > started) return;
+  if (!status.ok() || found == acknowledged_.end()) return;
+  if (found->second.committed_at <= started && length < found->second.committed) {
+    Violation(absl::StrCat("a reader of ", path, " saw ", length, " bytes of ", found->second.committed, " committed"));
+  }
+  if (found->second.at > started) return;
   if (!found->second.closed && (last_datanode_fault_ >= found->second.at - std::chrono::seconds(60) || healing_))
     return;
-  if (!found->second.closed && length < found->second.length && ClosedByNamenode(inode)) return;
   if (length < found->second.length) {
     Violation(absl::StrCat("a reader of ", path, " saw ", length, " bytes of ", found->second.length, " acknowledged"));
   }
@@ -250,7 +281,7 @@ void SimCluster::OneFault() {
     case 4: {
       if (!datanode->running()) return;
       datanode->PowerLoss();
-      last_datanode_fault_ = events_.now();
+      last_datanode_fault_ = last_power_loss_ = events_.now();
       Fired("datanode power loss");
       return restart_later(datanode, 100, 30'000);
     }
@@ -260,7 +291,7 @@ void SimCluster::OneFault() {
       for (const auto& one : datanodes_)
         if (one->running()) one->PowerLoss();
       if (namenode_->running()) namenode_->Crash(true);
-      last_datanode_fault_ = events_.now();
+      last_datanode_fault_ = last_power_loss_ = events_.now();
       Fired("power loss of all servers");
       for (const auto& one : datanodes_) restart_later(one.get(), 100, 10'000);
       return restart_later(namenode_.get(), 100, 10'000);
@@ -385,12 +416,19 @@ bool SimCluster::AtRest(std::string* why_not) {
       quiet = false;
       *why_not = datanode->host() + ": " + left;
     }
-    // Replicas of deleted files are found by the next full report at the latest.
+    // Replicas of deleted files, and those that an append or a recovery left behind, are found by the next full report
+    // at the latest.
     for (const protocol::Block& block : datanode->Finalized()) {
-      auto bytes = view->Get(namenode::Family::kBlocks, namenode::keys::Block(block.id));
-      if (!quiet || (bytes.ok() && bytes->has_value())) continue;
+      const auto record = namenode::GetBlock(*view, block.id);
+      if (!record.ok()) Violation(record.status().ToString());
+      if (!quiet || !record.ok()) continue;
+      if (record->has_value() && (*record)->stamp == block.stamp && (*record)->length == block.length) continue;
       quiet = false;
-      *why_not = absl::StrCat(datanode->host(), " still has ", block.id.ToString(), ", which belongs to no file");
+      *why_not = absl::StrCat(datanode->host(), " still has ", block.id.ToString(), " with ", block.stamp.ToString(),
+                              " and ", block.length, " bytes, ",
+                              record->has_value() ? absl::StrCat("in its file it has ", (*record)->stamp.ToString(),
+                                                                 " and ", (*record)->length)
+                                                  : "which belongs to no file");
     }
   }
   return quiet;
@@ -406,8 +444,11 @@ void SimCluster::CheckReplicas() {
       auto bytes = view->Get(namenode::Family::kBlocks, namenode::keys::Block(block.id));
       if (!bytes.ok() || !bytes->has_value()) return Violation(what + " belongs to no file");
       auto record = namenode::DecodeBlock(**bytes);
-      if (!record.ok() || record->stamp != block.stamp || record->length != block.length)
-        return Violation(what + " differs from its record");
+      if (!record.ok()) return Violation(what + ": " + record.status().ToString());
+      if (record->stamp != block.stamp || record->length != block.length) {
+        return Violation(absl::StrCat(what, " has ", block.stamp.ToString(), " and ", block.length,
+                                      " bytes, its record ", record->stamp.ToString(), " and ", record->length));
+      }
       uint64_t offset = 0;
       for (uint64_t index = 0; index < record->index; ++index) {
         auto id = view->Get(namenode::Family::kFileBlocks, namenode::keys::FileBlock(record->inode, index));
@@ -435,8 +476,21 @@ void SimCluster::CheckAtRest() {
     if (node.file.open) Violation(path + " is still open at rest");
     auto ack = acknowledged_.find(node.file.inode);
     const bool as_written = !model_.IsConcatenated(node.file.inode);
-    if (as_written && ack != acknowledged_.end() && ack->second.closed && node.file.length != ack->second.length)
+    if (as_written && ack != acknowledged_.end() && ack->second.exact && node.file.length != ack->second.committed)
       Violation(absl::StrCat(path, " was closed at ", ack->second.length, " bytes and has ", node.file.length));
+    if (ack != acknowledged_.end() && node.file.length < ack->second.committed)
+      Violation(absl::StrCat(path, " was closed at ", ack->second.committed, " bytes and lost some, it has ",
+                             node.file.length));
+    // Flushed bytes are in memory only: a machine that lost power may have lost them, a process that died has not
+    // (C-7).
+    if (ack != acknowledged_.end() && !ack->second.closed && node.file.length < ack->second.length) {
+      if (ack->second.at > last_power_loss_) {
+        Violation(absl::StrCat(path, " was flushed at ", ack->second.length, " bytes and has ", node.file.length));
+      } else {
+        ++report_.probes["flushed bytes lost with the power"];
+      }
+    }
+    if (ack != acknowledged_.end() && !ack->second.closed) ++report_.probes["flushed files recovered"];
     clients_[asked % clients_.size()]->ReadFile(path);
     ++asked;
   }
@@ -495,6 +549,9 @@ RunReport SimCluster::Run() {
   for (const auto& datanode : datanodes_) {
     report_.probes["replicas finalized"] += datanode->counts().replicas_finalized;
     report_.probes["replicas copied"] += datanode->counts().copies_done;
+    report_.probes["replicas frozen"] += datanode->counts().replicas_frozen;
+    report_.probes["replica recoveries finished"] += datanode->counts().recoveries_finished;
+    report_.probes["prefixes copied"] += datanode->counts().prefixes_copied;
   }
   return std::move(report_);
 }

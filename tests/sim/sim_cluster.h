@@ -58,7 +58,7 @@ class SimCluster final : public NamenodeObserver, public ClientObserver {
   void Published(const namenode::MetaView& view) override;
   void Started(const namenode::MetaView& view) override;
   // ClientObserver.
-  void Acknowledged(uint64_t inode, uint64_t length, bool closed) override;
+  void Acknowledged(uint64_t inode, const std::string& holder, uint64_t length, bool closed) override;
   void GaveUp(uint64_t inode) override { given_up_.insert(inode); }
   void ReadDone(uint64_t inode, const std::string& path, uint64_t length, MonotonicTime started,
                 const absl::Status& status, const std::string& problem) override;
@@ -73,8 +73,9 @@ class SimCluster final : public NamenodeObserver, public ClientObserver {
   void TakeOverClosed(const namenode::MetaView& view, const std::string& when);
   void CheckStored(const namenode::MetaView& view, const std::string& when);
   bool MayExpire(const ModelFile& file) const;
-  // A file whose writer has not closed it, because the lease ran out.
-  bool ClosedByNamenode(uint64_t inode);
+  // What was acknowledged of a file that is truncated counts no longer; one that is appended to may grow.
+  void Truncated(const protocol::TruncateRequest& request);
+  void Appended(const protocol::AppendRequest& request);
 
   void ScheduleFault();
   void OneFault();
@@ -106,10 +107,15 @@ class SimCluster final : public NamenodeObserver, public ClientObserver {
   MonotonicTime last_disturbance_{};
   MonotonicTime last_checked_{};  // the stored state, before now
   MonotonicTime last_datanode_fault_{};
+  MonotonicTime last_power_loss_{};  // of a datanode
   struct Ack {
     MonotonicTime at;
     uint64_t length = 0;
     bool closed = false;
+    // By the latest close or truncation: no fault may take that away.
+    MonotonicTime committed_at;
+    uint64_t committed = 0;
+    bool exact = false;  // nobody opened it since to append
   };
   std::map<uint64_t, Ack> acknowledged_;  // by inode
   std::set<uint64_t> given_up_;

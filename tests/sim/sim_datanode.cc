@@ -165,6 +165,7 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   void Do(session_action::Notice&) {}
   void Do(session_action::Execute& action) {
     if (auto* deletion = std::get_if<protocol::DeleteReplicasCommand>(&action.command)) Accept(deletion);
+    if (auto* freeze = std::get_if<protocol::FreezeReplicaCommand>(&action.command); freeze && !Accept(*freeze)) return;
     At(DiskDone(now()),
        [this, command = action.command] { std::visit([this](const auto& one) { Obey(one); }, command); });
   }
@@ -189,6 +190,39 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
     const bool good = verified->outcome == datanode::VerifyOutcome::kGood;
     const auto state = good ? protocol::ReplicaState::kFinalized : protocol::ReplicaState::kCorrupt;
     StepSession(session_event::ReplicaChanged{command.storage, {verified->block, state}});
+  }
+  // As Node does, at once: the replica takes nothing more, and its writer hears of it. The disk follows.
+  bool Accept(const protocol::FreezeReplicaCommand& command) {
+    if (!store->BeginFreeze(command.block, command.recovery).ok()) return false;
+    const absl::Status why = MakeError(ErrorReason::kRecoveryInProgress, "block recovery has taken the replica");
+    At(now(), [this, command, why] {
+      std::vector<uint64_t> ids;
+      for (const auto& [id, hop] : hops) ids.push_back(id);
+      for (const uint64_t id : ids) StepHop(id, hop_event::BlockFrozen{command.block, command.recovery, why});
+    });
+    return true;
+  }
+  void Obey(const protocol::FreezeReplicaCommand& command) {
+    const auto frozen = store->FinishFreeze(command.block);
+    if (!frozen.ok()) return;
+    ++owner.counts_.replicas_frozen;
+    StepSession(
+        session_event::ReplicaChanged{frozen->storage.is_none() ? command.storage : frozen->storage, frozen->replica});
+  }
+  void Obey(const protocol::FinishRecoveryCommand& command) {
+    const absl::Status finished = store->FinishRecovery(command.block);
+    const auto storage = store->StorageOf(command.block.id);
+    if (!storage.has_value()) return;
+    if (finished.ok()) {
+      ++owner.counts_.recoveries_finished;
+      StepSession(session_event::ReplicaChanged{*storage, {command.block, protocol::ReplicaState::kFinalized}});
+    }
+  }
+  void Obey(const protocol::CopyPrefixCommand& command) {
+    if (!store->CopyPrefix(command.source, command.target).ok()) return;
+    ++owner.counts_.prefixes_copied;
+    if (const auto storage = store->StorageOf(command.target.id))
+      StepSession(session_event::ReplicaChanged{*storage, {command.target, protocol::ReplicaState::kFinalized}});
   }
   void Obey(const protocol::SendFullReportCommand&) {}
   void Obey(const protocol::CopyReplicaCommand& command) {
@@ -262,10 +296,12 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   }
   void Do(uint64_t id, Hop& hop, hop_action::OpenLocal& action) {
     OnDisk(id, hop, [this, id, action](Hop& self) {
-      auto writer = store->CreateReplica({action.block, action.storage, action.is_copy, action.expected_bytes});
+      auto writer = action.append_to.has_value()
+                        ? store->ReopenReplica({action.block, *action.append_to, action.expected_bytes})
+                        : store->CreateReplica({action.block, action.storage, action.is_copy, action.expected_bytes});
       if (!writer.ok()) return StepHop(id, hop_event::LocalOpened{writer.status()});
       self.writer = *std::move(writer);
-      StepHop(id, hop_event::LocalOpened{self.writer->storage()});
+      StepHop(id, hop_event::LocalOpened{self.writer->storage(), self.writer->tail()});
     });
   }
   void Do(uint64_t id, Hop& hop, hop_action::ConnectDownstream& action) {

@@ -38,6 +38,9 @@ struct SimDatanodeCounts {
   uint64_t power_losses = 0;
   uint64_t replicas_finalized = 0;
   uint64_t copies_done = 0;
+  uint64_t replicas_frozen = 0;
+  uint64_t recoveries_finished = 0;
+  uint64_t prefixes_copied = 0;
 };
 
 class SimDatanode {

@@ -155,6 +155,11 @@ void SimNamenode::Deliver(std::vector<Finished> finished, bool executed, bool re
         added->block.token =
             namenode::MintWriteToken(core_->token_key(), waiting.operation.caller.user, added->block.block.id, Wall());
       }
+      if (auto* appended = std::get_if<protocol::AppendReply>(&*one.answer);
+          appended != nullptr && appended->last.has_value()) {
+        appended->last->token = namenode::MintWriteToken(core_->token_key(), waiting.operation.caller.user,
+                                                         appended->last->block.id, Wall());
+      }
     }
     waiting.done(std::move(one.answer));
   }

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -95,6 +96,12 @@ class ExternalCluster {
   void KillDatanode(int index) { datanodes_[index]->Kill(); }
   ChildProcess& namenode() { return *namenode_; }
   ChildProcess& datanode(int index) { return *datanodes_[index]; }
+
+  // Its index; -1 when it is nobody's.
+  int DatanodeWithPort(int port) const {
+    const auto found = std::find(datanode_ports_.begin(), datanode_ports_.end(), port);
+    return found == datanode_ports_.end() ? -1 : static_cast<int>(found - datanode_ports_.begin());
+  }
 
   std::string uri() const { return absl::StrCat("dolmen://127.0.0.1:", namenode_port_); }
   std::unique_ptr<FileSystemClient> Connect(ClientOptions options = {}) const {

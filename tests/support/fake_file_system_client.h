@@ -31,6 +31,8 @@ class FakeFileSystemClient final : public FileSystemClient {
   std::vector<DatanodeReport> datanodes;
   std::map<std::string, DatanodeLocalInfo> local_infos;  // by address; no others answer
   std::vector<CreateOptions> created;                    // the options of every Create, in order
+  std::vector<AppendOptions> appended;                   // and of every Append
+  bool truncates_later = false;                          // Truncate answers false and leaves the file open
   FileChecksum checksum;                                 // of every file
   std::vector<OpenFile> open_files;
   std::map<std::string, std::vector<BlockLocation>> locations;      // by path of the file
@@ -117,6 +119,28 @@ class FakeFileSystemClient final : public FileSystemClient {
     return std::make_unique<Input>(this, path, node->content);
   }
 
+  absl::StatusOr<std::unique_ptr<OutputStream>> Append(const std::string& path, const AppendOptions& options) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("Append", path));
+    MutexLock lock(&mutex_);
+    DOLMEN_ASSIGN_OR_RETURN(const Node* node, FindFile(path));
+    appended.push_back(options);
+    return std::make_unique<Output>(this, path, node->content);
+  }
+  absl::StatusOr<bool> Truncate(const std::string& path, uint64_t length) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("Truncate", path));
+    MutexLock lock(&mutex_);
+    DOLMEN_RETURN_IF_ERROR(FindFile(path).status());
+    Node& node = nodes_.at(path);
+    if (length > node.content.size()) {
+      return MakeError(ErrorReason::kIllegalArgument,
+                       absl::StrCat("Cannot truncate to a larger file size. Current size: ", node.content.size(),
+                                    ", truncate size: ", length, "."));
+    }
+    node.content.resize(length);
+    node.status.length = length;
+    node.status.under_construction = truncates_later;
+    return !truncates_later;
+  }
   absl::Status Concat(const std::string& target, const std::vector<std::string>& sources) override {
     DOLMEN_RETURN_IF_ERROR(MayFail("Concat", target));
     MutexLock lock(&mutex_);
@@ -135,6 +159,13 @@ class FakeFileSystemClient final : public FileSystemClient {
     const auto node = nodes_.find(path);
     if (node == nodes_.end() || node->second.status.is_directory) return false;
     node->second.status.replication = replication;
+    return true;
+  }
+  absl::StatusOr<bool> RecoverLease(const std::string& path) override {
+    DOLMEN_RETURN_IF_ERROR(MayFail("RecoverLease", path));
+    MutexLock lock(&mutex_);
+    DOLMEN_RETURN_IF_ERROR(FindFile(path).status());
+    nodes_.at(path).status.under_construction = false;
     return true;
   }
   absl::StatusOr<bool> IsFileClosed(const std::string& path) override {
@@ -362,7 +393,8 @@ class FakeFileSystemClient final : public FileSystemClient {
 
   class Output final : public OutputStream {
    public:
-    Output(FakeFileSystemClient* fs, std::string path) : fs_(fs), path_(std::move(path)) {}
+    Output(FakeFileSystemClient* fs, std::string path, std::string content = "")
+        : fs_(fs), path_(std::move(path)), written_(std::move(content)) {}
     absl::Status Write(std::string_view data) override {
       DOLMEN_RETURN_IF_ERROR(fs_->MayFail("Write", path_));
       written_ += data;

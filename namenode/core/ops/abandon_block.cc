@@ -1,7 +1,8 @@
 // abandonBlock: the writer gives up the block it was allocated last. Repeating it, or naming a block that is not the
-// last, changes nothing and succeeds.
+// last, changes nothing and succeeds. A block that was closed before, and opened again to append, can't be given up.
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "common/error.h"
 #include "namenode/core/ops/open_file.h"
 #include "namenode/core/ops/ops.h"
@@ -16,6 +17,11 @@ absl::StatusOr<protocol::AbandonBlockReply> Decide(OperationContext& context, co
   DOLMEN_ASSIGN_OR_RETURN(std::optional<FileBlock> last, GetBlockFromEnd(*context.batch, file.inode, 1));
   if (!last.has_value() || !last->Matches(request.block) || last->record.state == BlockState::kCommitted) {
     return protocol::AbandonBlockReply();
+  }
+  if (file.open->stamp_before_append.has_value()) {
+    return MakeError(ErrorReason::kIo,
+                     absl::StrCat("Cannot abandon ", BlockText(last), " of ", file.path, ": it had ",
+                                  last->record.length, " bytes before it was opened again to append"));
   }
   DOLMEN_RETURN_IF_ERROR(FreeLastBlock(context, &file.inode));
   PutFile(context, &file);

@@ -47,6 +47,7 @@ absl::StatusOr<std::vector<protocol::ReplicaLocation>> ChooseTargets(OperationCo
 void StorePipeline(OperationContext& context, WrittenFile* file,
                    const std::vector<protocol::ReplicaLocation>& locations) {
   file->open->last_pipeline.clear();
+  file->open->stamp_before_append.reset();  // that was of the block before
   for (const protocol::ReplicaLocation& location : locations) {
     file->open->last_pipeline.push_back({.datanode = location.datanode.uuid, .storage = location.storage});
   }
@@ -86,10 +87,10 @@ absl::StatusOr<protocol::AddBlockReply> Decide(OperationContext& context, const 
   DOLMEN_ASSIGN_OR_RETURN(std::optional<FileBlock> penultimate, GetBlockFromEnd(*context.batch, inode, 2));
 
   if (!Same(request.previous, last)) {
-    const bool last_is_full =
-        last.has_value() && last->record.state == BlockState::kCommitted && last->record.length >= inode.block_bytes;
-    if (!request.previous.has_value() && last_is_full) {
-      // A writer that goes on behind a full last block has no previous block of its own.
+    const bool last_is_closed = last.has_value() && last->record.state == BlockState::kCommitted;
+    if (!request.previous.has_value() && last_is_closed) {
+      // A writer that appends a new block has no previous block of its own.
+      if (last->record.length != inode.block_bytes) inode.extensions.Set(kIrregularBlocksTag, "");
     } else if (last.has_value() && Same(request.previous, penultimate)) {
       if (last->record.state == BlockState::kCommitted || last->record.length != 0) {
         return MakeError(ErrorReason::kIo,

@@ -44,7 +44,7 @@ absl::StatusOr<protocol::CompleteReply> Decide(OperationContext& context, const 
     DOLMEN_RETURN_IF_ERROR(CommitLastBlock(context, &file, &*last, request.last->length));
   }
   if (last.has_value() && !HasMinimumReplicas(context, *last)) return NotReplicatedYet(file);
-  CloseFile(context, &file);
+  DOLMEN_RETURN_IF_ERROR(CloseFile(context, &file));
   return protocol::CompleteReply{.closed = true, .status = StatusOf(file.inode)};
 }
 

@@ -1,10 +1,14 @@
 // create: a new file, open for its creator. Overwriting replaces an existing file by a new inode in one step.
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/error.h"
 #include "namenode/core/file_status.h"
+#include "namenode/core/ops/lease.h"
+#include "namenode/core/ops/open_file.h"
 #include "namenode/core/ops/ops.h"
 #include "namenode/core/ops/tree.h"
 #include "namenode/core/path_resolver.h"
@@ -15,16 +19,9 @@ namespace dolmen::namenode::ops {
 
 namespace {
 
-// Chosen: ten times what clients use for a lease holder's name.
-constexpr size_t kMaxHolderBytes = 1024;
-
 absl::Status CheckArguments(const OperationContext& context, const protocol::CreateRequest& request) {
   const CoreSettings& settings = *context.settings;
-  if (request.holder.empty() || request.holder.size() > kMaxHolderBytes) {
-    return MakeError(ErrorReason::kIllegalArgument,
-                     absl::StrCat("The lease holder's name must have 1 to ", kMaxHolderBytes, " bytes, not ",
-                                  request.holder.size()));
-  }
+  DOLMEN_RETURN_IF_ERROR(CheckHolder(request.holder));
   DOLMEN_RETURN_IF_ERROR(CheckReplication(settings, request.replication, request.path, request.holder));
   if (request.block_bytes < settings.min_block_bytes || request.block_bytes == 0) {
     return MakeError(ErrorReason::kIo, absl::StrCat("Specified block size is less than configured minimum value "
@@ -38,40 +35,16 @@ absl::Status CheckArguments(const OperationContext& context, const protocol::Cre
   return absl::OkStatus();
 }
 
-// A lease opened earlier in this batch is not yet known to the lease view.
-bool SoftLimitExpired(const OperationContext& context, const std::string& holder) {
-  for (const Effect& effect : *context.effects) {
-    const auto* opened = std::get_if<LeaseOpened>(&effect);
-    if (opened != nullptr && opened->holder == holder) return false;
-  }
-  return context.leases->SoftLimitExpired(holder);
-}
-
 // The file exists and may not be overwritten: who is told what.
 absl::Status RefuseExisting(OperationContext& context, const Caller& caller, const protocol::CreateRequest& request,
-                            const InodeRecord& file) {
-  if (!file.under_construction) {
-    return MakeError(ErrorReason::kFileAlreadyExists,
-                     absl::StrCat(request.path, " for client ", caller.host, " already exists"));
+                            InodePath path) {
+  DOLMEN_ASSIGN_OR_RETURN(WrittenFile file, ToWrittenFile(*context.batch, request.path, std::move(path)));
+  if (file.open.has_value()) {
+    const Opener opener{"CREATE_FILE", request.path, request.holder, caller};
+    DOLMEN_RETURN_IF_ERROR(MakeWay(context, opener, &file));
   }
-  const auto refuse = [&](ErrorReason reason, const std::string& because) {
-    return MakeError(reason, absl::StrCat("Failed to CREATE_FILE ", request.path, " for ", request.holder, " on ",
-                                          caller.host, " because ", because));
-  };
-  DOLMEN_ASSIGN_OR_RETURN(std::optional<OpenRecord> open, GetOpen(*context.batch, file.id));
-  if (!open.has_value()) {
-    return refuse(ErrorReason::kAlreadyBeingCreated, "the file is under construction but no leases found.");
-  }
-  if (open->holder == request.holder) {
-    return refuse(ErrorReason::kAlreadyBeingCreated,
-                  absl::StrCat(request.holder, " is already the current lease holder."));
-  }
-  if (context.overdue != nullptr && SoftLimitExpired(context, open->holder)) {
-    context.overdue->push_back({.holder = open->holder, .inode = file.id});
-    return refuse(ErrorReason::kRecoveryInProgress, "lease recovery is in progress. Try again later.");
-  }
-  return refuse(ErrorReason::kAlreadyBeingCreated,
-                absl::StrCat("this file lease is currently owned by ", open->holder, " on ", open->client_host));
+  return MakeError(ErrorReason::kFileAlreadyExists,
+                   absl::StrCat(request.path, " for client ", caller.host, " already exists"));
 }
 
 }  // namespace
@@ -88,7 +61,7 @@ absl::StatusOr<protocol::CreateReply> Decide(OperationContext& context, const Ca
     if (path.Target().is_directory) {
       return MakeError(ErrorReason::kFileAlreadyExists, absl::StrCat(request.path, " already exists as a directory"));
     }
-    if (!request.overwrite) return RefuseExisting(context, caller, request, path.Target());
+    if (!request.overwrite) return RefuseExisting(context, caller, request, std::move(path));
     DOLMEN_RETURN_IF_ERROR(checker.CheckTarget(path, Access::kWrite));
   } else {
     if (!request.create_parents) DOLMEN_RETURN_IF_ERROR(CheckParentExists(path));

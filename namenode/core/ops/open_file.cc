@@ -22,15 +22,21 @@ absl::Status NotFound(std::string_view path, InodeId inode, const std::string& h
                                 holder, " does not have any open files."));
 }
 
+absl::Status LoadOpen(const MetaReader& reader, WrittenFile* file) {
+  if (!file->inode.under_construction) return absl::OkStatus();
+  DOLMEN_ASSIGN_OR_RETURN(file->open, GetOpen(reader, file->inode.id));
+  if (file->open.has_value()) return absl::OkStatus();
+  return MakeError(ErrorReason::kDamaged, absl::StrCat(file->inode.id.ToString(), " is open but has no lease"));
+}
+
 }  // namespace
 
 absl::StatusOr<WrittenFile> FindWrittenFile(const OperationContext& context, const Caller& caller,
                                             const std::string& path, InodeId inode, const std::string& holder,
                                             std::string_view operation) {
-  WrittenFile file;
-  file.path = path;
   const MetaReader& reader = *context.batch;
   if (!inode.is_none()) {
+    WrittenFile file{.path = path};
     DOLMEN_ASSIGN_OR_RETURN(std::optional<InodePlace> place, FindPlace(reader, inode));
     if (!place.has_value()) return NotFound(path, inode, holder);
     file.place = *std::move(place);
@@ -40,22 +46,37 @@ absl::StatusOr<WrittenFile> FindWrittenFile(const OperationContext& context, con
       return MakeError(ErrorReason::kDamaged, absl::StrCat("no record of ", inode.ToString()));
     }
     file.inode = *std::move(record);
-  } else {
-    const PermissionChecker checker(*context.settings, caller);
-    DOLMEN_ASSIGN_OR_RETURN(InodePath found,
-                            ParseAndResolve(reader, checker, *context.settings, path, PathUse::kLookUp, operation));
-    if (!found.Exists()) return NotFound(path, inode, holder);
-    file.place.ancestors = found.Ids(found.names.size());
-    file.inode = std::move(found.Target());
-    file.place.names = std::move(found.names);
+    DOLMEN_RETURN_IF_ERROR(LoadOpen(reader, &file));
+    return file;
   }
-  if (file.inode.under_construction) {
-    DOLMEN_ASSIGN_OR_RETURN(file.open, GetOpen(reader, file.inode.id));
-    if (!file.open.has_value()) {
-      return MakeError(ErrorReason::kDamaged, absl::StrCat(file.inode.id.ToString(), " is open but has no lease"));
-    }
-  }
+  const PermissionChecker checker(*context.settings, caller);
+  DOLMEN_ASSIGN_OR_RETURN(InodePath found,
+                          ParseAndResolve(reader, checker, *context.settings, path, PathUse::kLookUp, operation));
+  if (!found.Exists()) return NotFound(path, inode, holder);
+  return ToWrittenFile(reader, path, std::move(found));
+}
+
+absl::StatusOr<WrittenFile> ToWrittenFile(const MetaReader& reader, const std::string& path, InodePath found) {
+  WrittenFile file{.path = path};
+  file.place.ancestors = found.Ids(found.names.size());
+  file.inode = std::move(found.Target());
+  file.place.names = std::move(found.names);
+  DOLMEN_RETURN_IF_ERROR(LoadOpen(reader, &file));
   return file;
+}
+
+absl::StatusOr<std::optional<WrittenFile>> FindFileHeldBy(const OperationContext& context, InodeId inode,
+                                                          const std::string& holder) {
+  const MetaReader& reader = *context.batch;
+  const std::optional<WrittenFile> none;
+  DOLMEN_ASSIGN_OR_RETURN(std::optional<InodePlace> place, FindPlace(reader, inode));
+  if (!place.has_value()) return none;  // deleted; the reaper removes what is left
+  DOLMEN_ASSIGN_OR_RETURN(std::optional<InodeRecord> record, GetInode(reader, place->parent(), place->name()));
+  DOLMEN_ASSIGN_OR_RETURN(std::optional<OpenRecord> open, GetOpen(reader, inode));
+  if (!record.has_value() || !record->under_construction || !open.has_value() || open->holder != holder) return none;
+  std::string path = place->Path();
+  return WrittenFile{
+      .path = std::move(path), .place = *std::move(place), .inode = *std::move(record), .open = std::move(open)};
 }
 
 absl::Status CheckLease(const WrittenFile& file, const std::string& holder) {
@@ -66,7 +87,8 @@ absl::Status CheckLease(const WrittenFile& file, const std::string& holder) {
     return MakeError(ErrorReason::kLeaseExpired,
                      absl::StrCat("File is not open for writing: ", Describe(file, holder)));
   }
-  if (file.open->holder != holder) {
+  // The namenode's own name is no secret, and nobody else's.
+  if (file.open->holder != holder || holder == kNamenodeHolder) {
     return MakeError(ErrorReason::kLeaseExpired, absl::StrCat("Client (=", holder, ") is not the lease owner (=",
                                                               file.open->holder, ": ", Describe(file, holder)));
   }
@@ -74,11 +96,13 @@ absl::Status CheckLease(const WrittenFile& file, const std::string& holder) {
 }
 
 absl::Status CommitLastBlock(OperationContext& context, WrittenFile* file, FileBlock* last, uint64_t length) {
-  if (last->record.state == BlockState::kCommitted) {
-    if (length == last->record.length) return absl::OkStatus();
+  const uint64_t before = last->record.length;
+  const bool is_committed = last->record.state == BlockState::kCommitted;
+  if (is_committed && length == before) return absl::OkStatus();
+  if (is_committed || length < before) {
     return MakeError(ErrorReason::kIo,
                      absl::StrCat("Commit block with mismatching length. NN has ", BlockText(last->AsBlock()), " with ",
-                                  last->record.length, " bytes, client submits ", length, " for ", file->path));
+                                  before, " bytes, client submits ", length, " for ", file->path));
   }
   if (length > file->inode.block_bytes) {
     return MakeError(ErrorReason::kIllegalArgument,
@@ -86,7 +110,7 @@ absl::Status CommitLastBlock(OperationContext& context, WrittenFile* file, FileB
                                   " bytes: the block size of the file is ", file->inode.block_bytes));
   }
   CommitBlock(context, &file->inode, last, length);
-  return AddToTotals(context, file->place.ancestors, BytesDelta(file->inode, length));
+  return AddToTotals(context, file->place.ancestors, BytesDelta(file->inode, length - before));
 }
 
 bool HasMinimumReplicas(const OperationContext& context, const FileBlock& block) {
@@ -101,11 +125,11 @@ void PutFile(OperationContext& context, WrittenFile* file) {
   PutInode(context, file->place.parent(), file->place.name(), &file->inode);
 }
 
-void CloseFile(OperationContext& context, WrittenFile* file) {
+absl::Status CloseFile(OperationContext& context, WrittenFile* file) {
   file->inode.under_construction = false;
   file->inode.modified = context.now;
   PutFile(context, file);
-  CloseLease(context, file->inode.id, file->open->holder);
+  return CloseLease(context, file->inode.id, *file->open);
 }
 
 }  // namespace dolmen::namenode::ops

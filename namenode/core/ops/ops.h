@@ -33,6 +33,14 @@ absl::StatusOr<protocol::ConcatReply> Decide(OperationContext& context, const Ca
                                              const protocol::ConcatRequest& request);
 absl::StatusOr<protocol::SetReplicationReply> Decide(OperationContext& context, const Caller& caller,
                                                      const protocol::SetReplicationRequest& request);
+// kNotReplicatedYet: as for complete.
+absl::StatusOr<protocol::AppendReply> Decide(OperationContext& context, const Caller& caller,
+                                             const protocol::AppendRequest& request);
+absl::StatusOr<protocol::TruncateReply> Decide(OperationContext& context, const Caller& caller,
+                                               const protocol::TruncateRequest& request);
+// kNotReplicatedYet: as for complete; for reports that end the recovery of the file.
+absl::StatusOr<protocol::RecoverLeaseReply> Decide(OperationContext& context, const Caller& caller,
+                                                   const protocol::RecoverLeaseRequest& request);
 
 // HDFS's bounds of a file's number of replicas. `holder`: of a file being created; empty: of an existing one.
 absl::Status CheckReplication(const CoreSettings& settings, uint32_t replication, const std::string& path,
@@ -40,11 +48,23 @@ absl::Status CheckReplication(const CoreSettings& settings, uint32_t replication
 
 // ---- the namenode's own operations ------------------------------------------------------------------------------
 
-// Closes an open file whose writer is gone, at the length its finalized blocks give: a last block with a finalized,
-// confirmed replica is committed at that length, any other last block is removed. Deferred (LeaseCloseDeferred) while
-// none of the last block's datanodes has reported. OK too when the file is not open (any more) or is held by somebody
-// else than `holder`.
-absl::Status CloseExpired(OperationContext& context, InodeId inode, const std::string& holder);
+// Takes an open file whose writer is gone from `holder`: closes it if nothing is left to be done, otherwise the
+// namenode holds it from now on, and an attempt to recover its last block begins if that was being written. OK too when
+// the file is not open (any more) or is held by somebody else.
+absl::Status ReleaseExpired(OperationContext& context, InodeId inode, const std::string& holder);
+
+// The next step for a file that the namenode holds: it is closed if nothing is left to be done; a new attempt to
+// recover its last block begins if that is under construction. OK too when the namenode does not hold it (any more).
+absl::Status ContinueRecovery(OperationContext& context, InodeId inode);
+
+// The attempt `recovery` came to an end: the last block gets that stamp and the length found, or is dropped, or gets
+// the stamp it had before the append; the file is closed. OK too when the attempt is not the present one (any more).
+absl::Status FinishRecovery(OperationContext& context, InodeId inode, GenerationStamp recovery,
+                            const RecoveryOutcome& outcome);
+
+// Enough datanodes have the shorter copy of the file's last block: it takes that block's place, and the file is closed.
+// OK too when that truncation is not the present one (any more).
+absl::Status FinishTruncation(OperationContext& context, InodeId inode, BlockId copy);
 
 // One paced step of freeing deleted trees, at most `reap_entries_per_step` records. Restartable: all its state is the
 // `detached` family; context.reap says where to look. After an error that is to be dropped. Returns whether anything

@@ -91,7 +91,7 @@ absl::Status ReapChild(OperationContext& context, const DetachedRecord& parent, 
   }
   if (inode.under_construction) {
     DOLMEN_ASSIGN_OR_RETURN(std::optional<OpenRecord> open, GetOpen(*context.batch, inode.id));
-    if (open.has_value()) CloseLease(context, inode.id, open->holder);
+    if (open.has_value()) return CloseLease(context, inode.id, *open);
   }
   return absl::OkStatus();
 }

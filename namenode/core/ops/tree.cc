@@ -94,7 +94,7 @@ absl::Status PutIntoDetached(OperationContext& context, InodeRecord inode, WallT
   if (inode.is_directory) RemoveTotals(context, inode.id);
   if (inode.under_construction) {
     DOLMEN_ASSIGN_OR_RETURN(std::optional<OpenRecord> open, GetOpen(*context.batch, inode.id));
-    if (open.has_value()) CloseLease(context, inode.id, open->holder);
+    if (open.has_value()) DOLMEN_RETURN_IF_ERROR(CloseLease(context, inode.id, *open));
     inode.under_construction = false;
   }
   inode.changed_at = context.commit;

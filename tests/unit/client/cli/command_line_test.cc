@@ -163,7 +163,8 @@ TEST(CommandTextTest, UsageLines) {
 
 TEST(CommandTextTest, TheListIsInNameOrderWithoutDeprecatedCommands) {
   const std::string list = CommandList(/*help=*/false);
-  EXPECT_THAT(list, ::testing::StartsWith("Usage: hadoop fs [generic options]\n\t[-cat [-ignoreCrc] <src> ...]\n"));
+  EXPECT_THAT(list, ::testing::StartsWith("Usage: hadoop fs [generic options]\n\t[-appendToFile [-n] [--no-progress] "
+                                          "<localsrc> ... <dst>]\n\t[-cat [-ignoreCrc] <src> ...]\n"));
   EXPECT_THAT(list, HasSubstr("\t[-usage [cmd ...]]\n\nGeneric options supported are:\n"));
   EXPECT_THAT(list, ::testing::Not(HasSubstr("[-lsr")));
   for (size_t i = 1; i < CommandTexts().size(); ++i) EXPECT_LT(CommandTexts()[i - 1].name, CommandTexts()[i].name);

@@ -85,12 +85,51 @@ TEST_F(DebugTest, VerifyMetaNamesFilesItCannotRead) {
   EXPECT_EQ(Run("debug verifyMeta -block /none").err, "You must specify a meta file with -meta\n");
 }
 
+TEST_F(DebugTest, RecoverLeaseSucceeds) {
+  fs_.PutFile("/f", "x");
+  const Printed printed = Run("debug recoverLease -path /f");
+  EXPECT_EQ(printed.code, 0);
+  EXPECT_EQ(printed.out, "recoverLease SUCCEEDED on /f\n");
+  EXPECT_EQ(Run("debug -recoverLease -path hdfs://localhost:7020/f -retries 3").out,
+            "recoverLease SUCCEEDED on hdfs://localhost:7020/f\n");
+}
+
+TEST_F(DebugTest, RecoverLeaseTriesAgain) {
+  fs_.PutFile("/f", "x");
+  int calls = 0;
+  fs_.fail = [&](const std::string& operation, const std::string&) {
+    if (operation != "RecoverLease" || ++calls == 2) return absl::OkStatus();
+    return MakeError(ErrorReason::kRecoveryInProgress, "still busy");
+  };
+  const Printed printed = Run("debug recoverLease -path /f -retries 2");
+  EXPECT_EQ(printed.code, 0);
+  EXPECT_EQ(printed.err, "recoverLease got exception: still busy\nRetrying in 1000 ms...\nRetry #1\n");
+  EXPECT_EQ(printed.out, "recoverLease SUCCEEDED on /f\n");
+  const Printed given_up = Run("debug recoverLease -path /f");
+  EXPECT_EQ(given_up.code, 1);
+  EXPECT_EQ(given_up.err, "recoverLease got exception: still busy\nGiving up on recoverLease for /f after 1 try.\n");
+}
+
+TEST_F(DebugTest, RecoverLeaseGivesUpAtOnceOnWhatIsNotThere) {
+  const Printed printed = Run("debug recoverLease -path /none -retries 5");
+  EXPECT_EQ(printed.code, 1);
+  EXPECT_EQ(printed.err,
+            "recoverLease got exception: File does not exist: /none\n"
+            "Giving up on recoverLease for /none after 1 try\n");
+  EXPECT_EQ(Run("debug recoverLease -retries 5").err, "You must supply a -path argument to recoverLease.\n");
+  EXPECT_EQ(Run("debug recoverLease -path /f -retries x").err,
+            "Failed to parse the argument to -retries: For input string: \"x\"\n");
+  EXPECT_EQ(Run("debug recoverLease -path file:///f").err,
+            "Invalid filesystem for path file:///f: needed scheme hdfs, but got: file\n");
+}
+
 TEST_F(DebugTest, HelpIsGiven) {
   EXPECT_EQ(Run("debug").code, 1);
   EXPECT_THAT(Run("debug").out, StartsWith("Usage: hdfs debug <command> [arguments]\n"));
+  EXPECT_EQ(Run("debug help recoverLease").code, 0);
   EXPECT_THAT(Run("debug help verifyMeta").out, StartsWith("verifyMeta -meta <metadata-file> [-block <block-file>]\n"));
   EXPECT_EQ(Run("debug verifyMeta").code, 1);
-  EXPECT_EQ(Run("debug verifyMeta -meta").code, 1);
+  EXPECT_EQ(Run("debug recoverLease -path").code, 1);
 }
 
 }  // namespace

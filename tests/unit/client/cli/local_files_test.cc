@@ -89,6 +89,8 @@ TEST_F(LocalFilesTest, CopiesBetweenBothAndWithinOne) {
   ExpectRun("dfs -mv file://%s/f /g", 1, "mv: `file://%s/f': Does not match target filesystem\n");
   ExpectRun("dfs -getmerge /f file://%s/t %s/merged", 0, "");
   EXPECT_EQ(ReadLocal("merged"), "21");
+  ExpectRun("dfs -appendToFile %s/f file://%s/merged", 0, "");
+  EXPECT_EQ(ReadLocal("merged"), "212");
 }
 
 TEST_F(LocalFilesTest, TheyCanBeTheDefaultFileSystem) {
@@ -122,9 +124,13 @@ TEST_F(LocalFilesTest, TheClientsInterfaceHoldsForThem) {
   EXPECT_EQ(summary->directory_count, 2u);
   EXPECT_EQ(summary->file_count, 3u) << "a link to a directory is not entered";
 
+  EXPECT_EQ(*fs->Truncate(Local("t/a"), 2), true);
+  EXPECT_EQ(ReadLocal("t/a"), "12");
+  EXPECT_EQ(MessageOf(fs->Truncate(Local("t/a"), 3).status()),
+            "Cannot truncate to a larger file size. Current size: 2, truncate size: 3.");
   EXPECT_EQ(ReasonOf(fs->Delete(Local("t"), /*recursive=*/false).status()), ErrorReason::kDirectoryNotEmpty);
   EXPECT_EQ(*fs->Delete(Local("t/u/loop"), /*recursive=*/true), true);
-  EXPECT_EQ(ReadLocal("t/a"), "12345") << "only the link went";
+  EXPECT_EQ(ReadLocal("t/a"), "12") << "only the link went";
   EXPECT_EQ(*fs->Delete(Local("none"), true), false);
   EXPECT_EQ(ReasonOf(fs->List(Local("none"), [](const FileStatus&) { return true; })), ErrorReason::kFileNotFound);
   EXPECT_EQ(ReasonOf(fs->Open(Local("none")).status()), ErrorReason::kFileNotFound);

@@ -103,8 +103,9 @@ TEST_F(ProgressBarTest, ItCanBeTurnedOff) {
 
 TEST_F(ProgressBarTest, EveryCopyingCommandTakesTheFlag) {
   WriteLocal("x", "1");
-  for (const char* line : {"-put --no-progress %s/x /put", "-cp --no-progress /f /cp",
-                           "-getmerge --no-progress /f %s/m", "-moveFromLocal --no-progress %s/x /move"}) {
+  for (const char* line :
+       {"-put --no-progress %s/x /put", "-cp --no-progress /f /cp", "-getmerge --no-progress /f %s/m",
+        "-moveFromLocal --no-progress %s/x /move", "-appendToFile --no-progress %s/m /app"}) {
     ExpectRun(std::string("dfs ") + line, 0, "");
   }
 }

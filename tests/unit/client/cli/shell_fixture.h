@@ -117,12 +117,19 @@ class BorrowedClient final : public FileSystemClient {
     return fs_.Create(path, options);
   }
   absl::StatusOr<std::unique_ptr<InputStream>> Open(const std::string& path) override { return fs_.Open(path); }
+  absl::StatusOr<std::unique_ptr<OutputStream>> Append(const std::string& path, const AppendOptions& options) override {
+    return fs_.Append(path, options);
+  }
+  absl::StatusOr<bool> Truncate(const std::string& path, uint64_t length) override {
+    return fs_.Truncate(path, length);
+  }
   absl::Status Concat(const std::string& target, const std::vector<std::string>& sources) override {
     return fs_.Concat(target, sources);
   }
   absl::StatusOr<bool> SetReplication(const std::string& path, uint32_t replication) override {
     return fs_.SetReplication(path, replication);
   }
+  absl::StatusOr<bool> RecoverLease(const std::string& path) override { return fs_.RecoverLease(path); }
   absl::StatusOr<bool> IsFileClosed(const std::string& path) override { return fs_.IsFileClosed(path); }
   absl::StatusOr<ContentSummary> GetContentSummary(const std::string& path) override {
     return fs_.GetContentSummary(path);

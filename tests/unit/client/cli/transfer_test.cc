@@ -1,4 +1,4 @@
-// -cp, -getmerge, -moveFromLocal, -moveToLocal; what -put and -get share with them is in copy_test.cc.
+// -cp, -getmerge, -moveFromLocal, -moveToLocal, -appendToFile; what -put and -get share with them is in copy_test.cc.
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
@@ -192,6 +192,59 @@ TEST_F(TransferTest, MoveToLocalIsNotImplementedInHdfsEither) {
   for (const char* words : {"", " /a", " /a b"}) {
     ExpectRun(std::string("dfs -moveToLocal") + words, 1,
               "moveToLocal: Option '-moveToLocal' is not implemented yet.\n");
+  }
+}
+
+// ---- appendToFile ----
+
+TEST_F(TransferTest, AppendToFileMakesTheFileAndAppendsInOrder) {
+  WriteLocal("a", "1");
+  WriteLocal("b", "2");
+  ExpectRun("dfs -appendToFile %s/b %s/a /f", 0, "");
+  ExpectRun("dfs -appendToFile -n file://%s/a /f", 0, "");
+  EXPECT_EQ(fs_.Content("/f"), "211");
+  ASSERT_EQ(fs_.appended.size(), 2u);
+  EXPECT_FALSE(fs_.appended[0].new_block);
+  EXPECT_TRUE(fs_.appended[1].new_block);
+  ASSERT_EQ(fs_.created.size(), 1u);
+  EXPECT_FALSE(fs_.created[0].overwrite);
+  EXPECT_EQ(fs_.created[0].permission, 0644);
+}
+
+TEST_F(TransferTest, AppendToFileReadsStandardInputAlone) {
+  WriteLocal("a", "1");
+  fs_.PutFile("/f", "old ");
+  ExpectRun("dfs -appendToFile - /f", 0, "", "input");
+  EXPECT_EQ(fs_.Content("/f"), "old input");
+  ExpectRun("dfs -appendToFile - %s/a /f", 1, "appendToFile: stdin (-) must be the sole input argument when present\n",
+            "more");
+  EXPECT_EQ(fs_.Content("/f"), "old input");
+}
+
+TEST_F(TransferTest, AppendToFileFailsInHdfsWords) {
+  WriteLocal("a", "1");
+  fs_.PutDirectory("/d");
+  ExpectRun("dfs -appendToFile %s/a", 1, "appendToFile: missing destination argument\n");
+  ExpectRun("dfs -appendToFile", 1, "appendToFile: missing destination argument\n");
+  ExpectUsage("dfs -appendToFile -n /f", "-appendToFile: Not enough arguments: expected 2 but got 1");
+  ExpectRun("dfs -appendToFile %s/missing /f", 1, "appendToFile: %s/missing (No such file or directory)\n");
+  EXPECT_EQ(fs_.Content("/f"), "") << "made before the source is looked at";
+  ExpectRun("dfs -appendToFile %s/a %s/missing %s/a /f", 1, "appendToFile: %s/missing (No such file or directory)\n");
+  EXPECT_EQ(fs_.Content("/f"), "1") << "what came before a failure stays";
+  ExpectRun("dfs -appendToFile %s /f", 1, "appendToFile: %s (Is a directory)\n");
+  ExpectRun("dfs -appendToFile %s/a /d", 1, "appendToFile: Path is not a file: /d\n");
+}
+
+TEST_F(TransferTest, AnAppendThatTheServerRefusesSaysWhy) {
+  WriteLocal("a", "1");
+  fs_.PutFile("/f", "old");
+  for (const char* operation : {"Append", "Write", "Close"}) {
+    fs_.fail = [operation](const std::string& called, const std::string&) {
+      return called == operation ? MakeError(ErrorReason::kIo, "broken") : absl::OkStatus();
+    };
+    ExpectRun("dfs -appendToFile %s/a /f", 1, "appendToFile: broken\n");
+    fs_.fail = nullptr;
+    EXPECT_EQ(fs_.Content("/f"), "old");
   }
 }
 

@@ -293,6 +293,43 @@ TEST_F(TreesTest, SetrepStopsWaitingForWhatIsGone) {
   EXPECT_EQ(printed.err, "setrep: `/t/b': No such file or directory\n");
 }
 
+// ---- truncate ----
+
+TEST_F(TreesTest, TruncateAtOnce) {
+  PutTree();
+  ExpectRun("dfs -truncate 2 /t/b /t /missing /t/a/*", 1,
+            "Truncated /t/b to length: 2\nTruncated /t/a/x to length: 2\nTruncated /t/a/y to length: 2\n",
+            "truncate: `/t': Is a directory\ntruncate: `/missing': No such file or directory\n");
+  EXPECT_EQ(fs_.Content("/t/b"), "12");
+}
+
+TEST_F(TreesTest, TruncateThatTakesLonger) {
+  PutTree();
+  fs_.truncates_later = true;
+  ExpectRun("dfs -truncate 3 /t/b", 0,
+            "Truncating /t/b to length: 3. Wait for block recovery to complete before further updating this file.\n",
+            "");
+  while_asleep_ = [this] {
+    if (slept_.size() == 2) fs_.Change("/t/b", [](FileStatus& status) { status.under_construction = false; });
+  };
+  ExpectRun("dfs -truncate -w 1 /t/b", 0, "Waiting for /t/b ...\nTruncated /t/b to length: 1\n", "");
+  EXPECT_THAT(slept_, ElementsAre(std::chrono::seconds(1), std::chrono::seconds(1)));
+}
+
+TEST_F(TreesTest, TruncateErrors) {
+  PutTree();
+  const Printed longer = Run("dfs -truncate 6 /t/b /t/a/x");
+  EXPECT_EQ(longer.code, 255);
+  EXPECT_THAT(longer.err, StartsWith("-truncate: Cannot truncate to a larger file size. Current size: 5, truncate "
+                                     "size: 6.\nUsage: hadoop fs [generic options]\n"));
+  EXPECT_EQ(longer.out, "");
+  ExpectUsage("dfs -truncate -- -1 /t/b", "-truncate: length must be >= 0", "truncate");
+  ExpectUsage("dfs -truncate x /t/b",
+              "truncate: Illegal length, a non-negative integer expected\n-truncate: For input string: \"x\"",
+              "truncate");
+  ExpectUsage("dfs -truncate 1", "-truncate: Not enough arguments: expected 2 but got 1", "truncate");
+}
+
 // ---- concat ----
 
 TEST_F(TreesTest, ConcatJoinsFiles) {
@@ -357,7 +394,7 @@ TEST_F(TreesTest, FindErrors) {
 TEST_F(TreesTest, HelpAndUsageNameEveryCommand) {
   const std::string list = Run("dfs -usage").out;
   for (const std::string name :
-       {"checksum", "chgrp", "chmod", "chown", "concat", "count", "df", "du", "find", "rmdir", "setrep"}) {
+       {"checksum", "chgrp", "chmod", "chown", "concat", "count", "df", "du", "find", "rmdir", "setrep", "truncate"}) {
     EXPECT_THAT(list, HasSubstr("\t[-" + name + " ")) << name;
     EXPECT_THAT(Run("dfs -help " + name).out, StartsWith("-" + name + " ")) << name;
   }

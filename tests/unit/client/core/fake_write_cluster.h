@@ -1,5 +1,5 @@
-// A namenode and datanodes that a FileWriter is run against: they check every message, store what datanodes would
-// store, and fail where they are told to. One thread, virtual time.
+// A namenode and datanodes that a FileWriter is run against, for a new file or one that has blocks already: they check
+// every message, store what datanodes would store, and fail where they are told to. One thread, virtual time.
 #pragma once
 
 #include <deque>
@@ -53,6 +53,15 @@ class FakeWriteCluster {
         writer_({.path = "/f", .inode = InodeId(20000), .holder = "me", .block_bytes = block_bytes}, settings,
                 Random(7)) {}
 
+  // A file that was closed with these blocks. `reopen`: the last one is filled up.
+  FakeWriteCluster(uint64_t block_bytes, const std::vector<std::string>& before, bool reopen,
+                   WriterSettings settings = {}, int datanodes = 5)
+      : datanodes_(datanodes),
+        block_bytes_(block_bytes),
+        blocks_(StoreBefore(before, reopen)),
+        writer_(FileBefore(blocks_, block_bytes, reopen), settings, Random(7)),
+        first_written_(before.size() - (reopen ? 1 : 0)) {}
+
   // ---- the application
 
   void Add(std::optional<BuiltPacket> packet) {
@@ -72,6 +81,11 @@ class FakeWriteCluster {
   absl::Status Flush() {
     Step(write_event::Flush{++operation_});
     return Run(operation_);
+  }
+  write_action::OperationDone Reopen() {
+    Step(write_event::Reopen{++operation_});
+    Run(operation_).IgnoreError();
+    return {operation_, answers_.at(operation_), culprits_[operation_]};
   }
   absl::Status Close() {
     Step(write_event::Close{++operation_});
@@ -117,16 +131,46 @@ class FakeWriteCluster {
   int datanodes_;
   const uint64_t block_bytes_;
   MonotonicTime now_{std::chrono::hours(1)};
-  FileWriter writer_;
   std::vector<StoredBlock> blocks_;
+  FileWriter writer_;
   std::vector<std::string> calls_;
   std::set<DatanodeUuid> last_excluded_;
   std::vector<uint64_t> expected_bytes_;
   bool closed_ = false;
   size_t most_in_flight_ = 0;
   std::map<uint64_t, absl::Status> answers_;
+  std::map<uint64_t, std::optional<DatanodeUuid>> culprits_;
+
+  static constexpr GenerationStamp kStampBefore{900};
 
  private:
+  static std::vector<StoredBlock> StoreBefore(const std::vector<std::string>& before, bool reopen) {
+    std::vector<StoredBlock> blocks;
+    for (const std::string& bytes : before) {
+      StoredBlock stored;
+      stored.block = {.id = BlockId((1 << 29) + 16 * blocks.size()), .stamp = kStampBefore, .length = bytes.size()};
+      stored.locations = {TestLocation(1), TestLocation(2), TestLocation(3)};
+      stored.bytes = bytes;
+      stored.acknowledged = bytes.size();
+      stored.finalized = true;
+      blocks.push_back(std::move(stored));
+    }
+    if (reopen) blocks.back().block.stamp = GenerationStamp(1000);
+    return blocks;
+  }
+  static WriterFile FileBefore(const std::vector<StoredBlock>& blocks, uint64_t block_bytes, bool reopen) {
+    WriterFile file{.path = "/f", .inode = InodeId(20000), .holder = "me", .block_bytes = block_bytes};
+    for (const StoredBlock& stored : blocks) file.length += stored.bytes.size();
+    if (!reopen) return file;
+    const StoredBlock& last = blocks.back();
+    file.last = {.block = {.block = last.block,
+                           .offset = file.length - last.bytes.size(),
+                           .locations = last.locations,
+                           .token = "token"},
+                 .stamp_before = kStampBefore};
+    return file;
+  }
+
   struct Stream {
     size_t block = 0;
     uint64_t next_sequence = 0;
@@ -161,6 +205,7 @@ class FakeWriteCluster {
   }
   absl::StatusOr<protocol::MutationReply> Answer(const protocol::AbandonBlockRequest& request) {
     EXPECT_EQ(request.block.id, blocks_.back().block.id);
+    EXPECT_TRUE(blocks_.size() > first_written_ && blocks_.back().block.length == 0) << "it held bytes before";
     blocks_.back().abandoned = true;
     return protocol::AbandonBlockReply{};
   }
@@ -176,9 +221,9 @@ class FakeWriteCluster {
     return absl::InternalError("");
   }
   void CheckPrevious(const std::optional<protocol::Block>& previous) {
-    const StoredBlock* last = nullptr;
-    for (const StoredBlock& block : blocks_) {
-      if (!block.abandoned) last = &block;
+    const StoredBlock* last = nullptr;  // of those the writer had in hand
+    for (size_t i = first_written_; i < blocks_.size(); ++i) {
+      if (!blocks_[i].abandoned) last = &blocks_[i];
     }
     ASSERT_EQ(previous.has_value(), last != nullptr);
     if (last == nullptr) return;
@@ -191,8 +236,11 @@ class FakeWriteCluster {
   void Do(write_action::OpenStream& action) {
     ASSERT_FALSE(streams_.contains(action.stream));
     ASSERT_FALSE(blocks_.empty());
-    const StoredBlock& block = blocks_.back();
-    EXPECT_EQ(action.setup.block.id, block.block.id);
+    StoredBlock& block = blocks_.back();
+    EXPECT_EQ(action.setup.block, block.block);
+    const bool reopened = blocks_.size() - 1 == first_written_ && block.finalized;
+    EXPECT_EQ(action.setup.append_to, reopened ? std::optional(kStampBefore) : std::nullopt);
+    block.finalized = false;
     EXPECT_EQ(action.target, block.locations.front());
     EXPECT_EQ(action.setup.downstream.size() + 1, block.locations.size());
     EXPECT_EQ(action.setup.token, "token");
@@ -272,12 +320,44 @@ class FakeWriteCluster {
   void Do(const write_action::OperationDone& action) {
     EXPECT_FALSE(answers_.contains(action.operation));
     answers_[action.operation] = action.status;
+    culprits_[action.operation] = action.culprit;
   }
 
+  const size_t first_written_ = 0;  // index of the first block that is the writer's
   uint64_t operation_ = 0;
   std::deque<WriteEvent> pending_;
   std::optional<MonotonicTime> wake_;
   std::map<uint64_t, Stream> streams_;
+};
+
+// A writer and the builder in front of it, as the output stream puts them together.
+class Application {
+ public:
+  static constexpr uint32_t kPacketBytes = 1024;
+
+  explicit Application(FakeWriteCluster* cluster, uint32_t packet_bytes = kPacketBytes, PacketStart start = {})
+      : cluster_(cluster), builder_(cluster->block_bytes_, packet_bytes, &memory_, std::move(start)) {}
+
+  void Write(std::string_view bytes) {
+    written_ += bytes;
+    while (!bytes.empty()) cluster_->Add(builder_.Append(&bytes));
+  }
+  absl::Status Flush(bool sync = false) {
+    cluster_->Add(builder_.Flush(sync));
+    return cluster_->Flush();
+  }
+  absl::Status Close() {
+    cluster_->Add(builder_.Finish());
+    return cluster_->Close();
+  }
+  const std::string& written() const { return written_; }
+  uint64_t position() const { return builder_.position(); }
+
+ private:
+  FakeWriteCluster* cluster_;
+  HeapPacketMemory memory_;
+  PacketBuilder builder_;
+  std::string written_;
 };
 
 }  // namespace dolmen::client

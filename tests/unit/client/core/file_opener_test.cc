@@ -38,8 +38,13 @@ class FileOpenerTest : public testing::Test {
   }
   void Answer(uint64_t length, std::vector<protocol::LocatedBlock> blocks, bool open) {
     ASSERT_TRUE(locate_.has_value());
-    protocol::GetBlockLocationsReply reply{
-        .status = {.inode = InodeId(5), .length = length}, .blocks = std::move(blocks), .last_is_open = open};
+    AnswerAppended(length, std::move(blocks), open, open ? length : 0);
+  }
+  void AnswerAppended(uint64_t length, std::vector<protocol::LocatedBlock> blocks, bool open, uint64_t open_offset) {
+    protocol::GetBlockLocationsReply reply{.status = {.inode = InodeId(5), .length = length},
+                                           .blocks = std::move(blocks),
+                                           .last_is_open = open,
+                                           .open_offset = open_offset};
     Take(opener_.OnNamenodeAnswer({locate_->tag, protocol::QueryReply(reply)}, now_));
   }
   void AnswerLength(absl::StatusOr<uint64_t> length) {
@@ -98,6 +103,69 @@ TEST_F(FileOpenerTest, TheFirstDatanodeThatAnswersTellsTheVisibleLength) {
   ASSERT_EQ(Opened().blocks.size(), 2U);
   EXPECT_EQ(Opened().blocks[1].block.length, 300U);
   EXPECT_TRUE(Opened().last_is_open);
+}
+
+TEST_F(FileOpenerTest, WhoKnowsOnlyOfCommittedBytesDoesNotHideTheOthers) {
+  Started();
+  AnswerAppended(kBlock + 200, {Block(0, kBlock), Block(1, 200)}, true, kBlock);
+  AnswerLength(200);  // started anew, or not part of the append
+  ASSERT_TRUE(ask_.has_value());
+  EXPECT_EQ(ask_->target.datanode.host_name, "dn2");
+  AnswerLength(300);
+  EXPECT_EQ(Opened().length, kBlock + 300);
+}
+
+TEST_F(FileOpenerTest, NothingAppendedYetIsNothingToWaitFor) {
+  Started();
+  AnswerAppended(kBlock + 200, {Block(0, kBlock), Block(1, 200)}, true, kBlock);
+  for (int i = 0; i < 3; ++i) AnswerLength(200);
+  EXPECT_EQ(Opened().length, kBlock + 200);
+  EXPECT_EQ(Opened().blocks[1].block.length, 200U);
+}
+
+// C-5: the earlier blocks, and what was committed of the last one, can be read though nobody can be asked about the
+// rest.
+TEST_F(FileOpenerTest, CommittedBytesCanBeReadThoughNobodyAnswers) {
+  Started();
+  for (int round = 0; !opener_.result().has_value(); ++round) {
+    ASSERT_LT(round, 20);
+    if (locate_.has_value()) AnswerAppended(kBlock + 200, {Block(0, kBlock), Block(1, 200)}, true, kBlock);
+    while (ask_.has_value()) AnswerLength(MakeError(ErrorReason::kUnreachable, "connection refused"));
+    if (!wake_.has_value()) continue;
+    now_ = *wake_;
+    Take(opener_.OnTick(now_));
+  }
+  EXPECT_EQ(Opened().length, kBlock + 200);
+}
+
+// A block that had 200 bytes when its file was opened to append.
+TEST_F(FileOpenerTest, AnAppendedBlockHasNoLessThanBefore) {
+  Started();
+  AnswerAppended(kBlock + 200, {Block(0, kBlock), Block(1, 200, 2)}, true, kBlock);
+  ASSERT_TRUE(ask_.has_value());
+  AnswerLength(300);
+  EXPECT_EQ(Opened().length, kBlock + 300);
+  ASSERT_EQ(Opened().blocks.size(), 2U);
+  EXPECT_EQ(Opened().blocks[1].block.length, 300U);
+}
+
+TEST_F(FileOpenerTest, AnAppendedBlockThatNoDatanodeKnowsYetHasWhatItHad) {
+  Started();
+  AnswerAppended(kBlock + 200, {Block(0, kBlock), Block(1, 200, 2)}, true, kBlock);
+  AnswerLength(MakeError(ErrorReason::kReplicaNotFound, "no such replica"));
+  AnswerLength(MakeError(ErrorReason::kReplicaNotFound, "no such replica"));
+  EXPECT_EQ(Opened().length, kBlock + 200);
+  ASSERT_EQ(Opened().blocks.size(), 2U);
+  EXPECT_EQ(Opened().blocks[1].block.length, 200U);
+}
+
+TEST_F(FileOpenerTest, AnAppendedBlockBeyondTheFirstAnswerIsAskedFor) {
+  Started();
+  AnswerAppended(kBlock + 200, {Block(0, kBlock)}, true, kBlock);
+  EXPECT_EQ(Located().offset, kBlock);
+  AnswerAppended(kBlock + 200, {Block(1, 200, 2)}, true, kBlock);
+  AnswerLength(201);
+  EXPECT_EQ(Opened().length, kBlock + 201);
 }
 
 TEST_F(FileOpenerTest, ABlockNobodyHasYetIsEmpty) {

@@ -12,6 +12,9 @@ namespace {
 class Replica {
  public:
   explicit Replica(uint64_t block_bytes) : block_bytes_(block_bytes) {}
+  // The file has these bytes in its last block, and `before` in blocks before it.
+  Replica(uint64_t block_bytes, std::string in_block, uint64_t before)
+      : blocks({std::move(in_block)}), block_bytes_(block_bytes), before_(before) {}
 
   void Take(const std::optional<BuiltPacket>& maybe) {
     if (!maybe.has_value()) return;
@@ -35,7 +38,7 @@ class Replica {
     ASSERT_EQ(payload.substr(0, again.size()), again) << "other bytes where the partial chunk comes again";
     block = block.substr(0, packet.offset) + payload;
     ended = packet.last;
-    uint64_t all = 0;
+    uint64_t all = before_;
     for (const std::string& one : blocks) all += one.size();
     ASSERT_EQ(packet.file_end, all);
   }
@@ -51,6 +54,7 @@ class Replica {
 
  private:
   const uint64_t block_bytes_;
+  const uint64_t before_ = 0;
 };
 
 void AppendAll(PacketBuilder* builder, std::string_view data, Replica* replica) {
@@ -183,6 +187,108 @@ TEST(PacketBuilderTest, RandomWritesAndFlushesReassemble) {
     ASSERT_TRUE(written.empty() || replica.ended);
     ASSERT_EQ(replica.blocks.size(), (written.size() + block_bytes - 1) / block_bytes);
     for (size_t i = 0; i + 1 < replica.blocks.size(); ++i) ASSERT_EQ(replica.blocks[i].size(), block_bytes);
+  }
+}
+
+// Lengths of the last block when it is opened again.
+std::vector<uint64_t> Boundaries(uint64_t block_bytes) {
+  return {0,
+          1,
+          511,
+          512,
+          513,
+          1023,
+          1024,
+          1025,
+          block_bytes - 513,
+          block_bytes - 512,
+          block_bytes - 511,
+          block_bytes - 1,
+          block_bytes};
+}
+
+PacketStart StartBehind(const std::string& in_block, uint64_t before) {
+  return {.block_offset = before,
+          .bytes_in_block = in_block.size(),
+          .partial_chunk = in_block.substr(in_block.size() / kBytesPerChecksum * kBytesPerChecksum)};
+}
+
+TEST(PacketBuilderTest, ABlockThatIsThereIsFilledUpFromItsLastChunk) {
+  constexpr uint64_t kBlock = 4096;
+  for (const uint64_t length : Boundaries(kBlock)) {
+    for (const uint64_t more :
+         {uint64_t{0}, uint64_t{1}, uint64_t{511}, uint64_t{512}, kBlock - 1, kBlock, 3 * kBlock}) {
+      SCOPED_TRACE(absl::StrCat(length, " bytes and ", more, " more"));
+      HeapPacketMemory memory;
+      const std::string before = Random(length + 1).Bytes(length);
+      PacketBuilder builder(kBlock, 1024, &memory, StartBehind(before, 7 * kBlock));
+      Replica replica(kBlock, before, 7 * kBlock);
+      EXPECT_EQ(builder.position(), 7 * kBlock + length);
+      EXPECT_FALSE(builder.Flush(false).has_value()) << "all bytes so far were acknowledged long ago";
+      const std::string data = Random(more + 2).Bytes(more);
+      AppendAll(&builder, data, &replica);
+      EXPECT_EQ(builder.position(), 7 * kBlock + length + more);
+      replica.Take(builder.Finish());
+      EXPECT_EQ(replica.Contents(), before + data);
+      EXPECT_TRUE(replica.ended) << "also a block that got no byte needs its last packet";
+      EXPECT_FALSE(builder.Finish().has_value());
+    }
+  }
+}
+
+TEST(PacketBuilderTest, ASyncCoversTheBytesFromBefore) {
+  for (const uint64_t length : {uint64_t{1}, uint64_t{512}, uint64_t{700}, uint64_t{4096}}) {
+    HeapPacketMemory memory;
+    const std::string before = Random(1).Bytes(length);
+    PacketBuilder builder(4096, 1024, &memory, StartBehind(before, 0));
+    const std::optional<BuiltPacket> packet = builder.Flush(true);
+    ASSERT_TRUE(packet.has_value()) << "the file may have been closed without a sync";
+    EXPECT_TRUE(packet->sync);
+    EXPECT_EQ(packet->EndOffset(), length);
+    EXPECT_EQ(packet->offset, length / 512 * 512);
+    EXPECT_EQ(packet->last, length == 4096);
+    EXPECT_FALSE(builder.Flush(true).has_value());
+  }
+}
+
+TEST(PacketBuilderTest, BehindAFullBlockANewOneBegins) {
+  HeapPacketMemory memory;
+  PacketBuilder builder(4096, 1024, &memory, {.block_offset = 8192});
+  EXPECT_EQ(builder.position(), 8192U);
+  EXPECT_FALSE(builder.Flush(true).has_value());
+  std::string_view data = "x";
+  EXPECT_FALSE(builder.Append(&data).has_value());
+  const std::optional<BuiltPacket> last = builder.Finish();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->offset, 0U);
+  EXPECT_EQ(last->file_end, 8193U);
+  PacketBuilder nothing(4096, 1024, &memory, {.block_offset = 8192});
+  EXPECT_FALSE(nothing.Finish().has_value());
+}
+
+TEST(PacketBuilderTest, RandomWritesBehindABlockReassemble) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    Random random(seed);
+    const uint64_t block_bytes = 512 * (1 + random.Uniform(6));
+    HeapPacketMemory memory;
+    std::string written = random.Bytes(random.Uniform(block_bytes + 1));
+    PacketBuilder builder(block_bytes, static_cast<uint32_t>(512 * (1 + random.Uniform(6))), &memory,
+                          StartBehind(written, 0));
+    Replica replica(block_bytes, written, 0);
+    const uint64_t steps = random.Uniform(20);
+    for (uint64_t i = 0; i < steps; ++i) {
+      const std::string data = random.Bytes(random.Uniform(random.OneIn(3) ? 3000 : 300));
+      written += data;
+      AppendAll(&builder, data, &replica);
+      if (random.OneIn(2)) {
+        replica.Take(builder.Flush(random.OneIn(2)));
+        ASSERT_EQ(replica.Contents(), written);
+      }
+    }
+    replica.Take(builder.Finish());
+    ASSERT_EQ(replica.Contents(), written);
+    ASSERT_TRUE(replica.ended);
   }
 }
 

@@ -117,6 +117,10 @@ TEST(ConvertClientTest, MutationRequestsSurviveARoundTrip) {
   ExpectSurvives(protocol::ConcatRequest{"/d/a", {"/d/b", "/d/\xC3\xA4"}});
   ExpectSurvives(protocol::ConcatRequest{.target = "/d/a"});
   ExpectSurvives(protocol::SetReplicationRequest{"/f", 7});
+  ExpectSurvives(protocol::AppendRequest{"/f", "h", true, {DatanodeUuid("u1"), DatanodeUuid("u2")}});
+  ExpectSurvives(protocol::AppendRequest{.path = "/f", .holder = "h"});
+  ExpectSurvives(protocol::TruncateRequest{"/f", 12});
+  ExpectSurvives(protocol::RecoverLeaseRequest{"/f", "client-7"});
 }
 
 TEST(ConvertClientTest, MutationRepliesSurviveARoundTrip) {
@@ -132,6 +136,10 @@ TEST(ConvertClientTest, MutationRepliesSurviveARoundTrip) {
   ExpectSurvives(protocol::FsyncReply());
   ExpectSurvives(protocol::ConcatReply());
   ExpectSurvives(protocol::SetReplicationReply{true});
+  ExpectSurvives(protocol::AppendReply{SomeStatus(), SomeLocatedBlock(), GenerationStamp(1001)});
+  ExpectSurvives(protocol::AppendReply{.status = SomeStatus()});
+  ExpectSurvives(protocol::TruncateReply{true});
+  ExpectSurvives(protocol::RecoverLeaseReply{true});
 }
 
 TEST(ConvertClientTest, QueriesSurviveARoundTrip) {
@@ -160,7 +168,7 @@ TEST(ConvertClientTest, QueryRepliesSurviveARoundTrip) {
   ExpectSurvives(protocol::GetFileInfoReply{SomeStatus()});
   ExpectSurvives(protocol::GetFileInfoReply());
   ExpectSurvives(protocol::GetListingReply{true, {SomeStatus(), SomeStatus()}, true});
-  ExpectSurvives(protocol::GetBlockLocationsReply{SomeStatus(), {SomeLocatedBlock(), SomeLocatedBlock()}, true});
+  ExpectSurvives(protocol::GetBlockLocationsReply{SomeStatus(), {SomeLocatedBlock(), SomeLocatedBlock()}, true, 77});
   ExpectSurvives(protocol::GetFsStatsReply{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, true, "two blocks are missing"});
   protocol::DatanodeReportEntry entry{.info = SomeDatanode(),
                                       .liveness = protocol::DatanodeLiveness::kDead,

@@ -82,11 +82,16 @@ TEST(ConvertDatanodeTest, EveryMessageSurvivesARoundTrip) {
       true,
       {protocol::DeleteReplicasCommand{StorageId("DS-1"), {SomeBlock(0), SomeBlock(1)}},
        protocol::CopyReplicaCommand{SomeBlock(), {SomeLocation(), SomeLocation()}, std::string("\0t", 2)},
-       protocol::VerifyReplicaCommand{StorageId("DS-2"), SomeBlock()}, protocol::SendFullReportCommand()}});
+       protocol::VerifyReplicaCommand{StorageId("DS-2"), SomeBlock()}, protocol::SendFullReportCommand(),
+       protocol::FreezeReplicaCommand{StorageId("DS-3"), SomeBlock(1).id, GenerationStamp(2001)},
+       protocol::FinishRecoveryCommand{StorageId("DS-3"), SomeBlock(1)},
+       protocol::CopyPrefixCommand{StorageId("DS-4"), SomeBlock(2), SomeBlock(3)}}});
   protocol::IncrementalReportRequest incremental{.datanode = DatanodeUuid("dn-1"), .session = 9};
   for (int state = 1; state <= 5; ++state) {
     incremental.entries.push_back({StorageId("DS-1"), {SomeBlock(), static_cast<protocol::ReplicaState>(state)}});
   }
+  incremental.entries.push_back(
+      {StorageId("DS-1"), {SomeBlock(), protocol::ReplicaState::kBeingWritten, GenerationStamp(2001), true}});
   ExpectSurvives(incremental);
   ExpectSurvives(SomeSlice());
   ExpectSurvives(protocol::ReportReply{SomeNamenode(), true});
@@ -137,6 +142,22 @@ TEST(ConvertDatanodeTest, MessagesOfTheWrongShapeAreRefused) {
       answer, [](Answer* r) { r->add_commands()->mutable_copy_replica(); }, "commands[0]: copy_replica: block: id");
   ExpectRefused<Answer>(
       answer, [](Answer* r) { r->add_commands()->mutable_delete_replicas(); }, "storage");
+  ExpectRefused<Answer>(
+      answer, [](Answer* r) { r->add_commands()->mutable_freeze_replica(); }, "freeze_replica: storage");
+  ExpectRefused<Answer>(
+      answer,
+      [](Answer* r) {
+        v1::FreezeReplicaCommand* freeze = r->add_commands()->mutable_freeze_replica();
+        freeze->set_storage("DS-1");
+        freeze->set_block(1);
+      },
+      "freeze_replica: recovery");
+  ExpectRefused<Answer>(
+      answer, [](Answer* r) { r->add_commands()->mutable_finish_recovery()->set_storage("DS-1"); },
+      "finish_recovery: block: id");
+  ExpectRefused<Answer>(
+      answer, [](Answer* r) { r->add_commands()->mutable_copy_prefix()->set_storage("DS-1"); },
+      "copy_prefix: source: id");
 
   using Incremental = v1::IncrementalReportRequest;
   const Incremental incremental = ToProto(protocol::IncrementalReportRequest{
@@ -146,6 +167,8 @@ TEST(ConvertDatanodeTest, MessagesOfTheWrongShapeAreRefused) {
       "entries[0]: replica: state: 0");
   ExpectRefused<Incremental>(
       incremental, [](Incremental* r) { r->mutable_entries(0)->clear_storage(); }, "storage");
+  ExpectRefused<Incremental>(
+      incremental, [](Incremental* r) { r->mutable_entries(0)->mutable_replica()->set_frozen_by(0); }, "frozen_by");
   ExpectRefused<Incremental>(
       incremental,
       [](Incremental* r) {
@@ -189,6 +212,7 @@ TEST(ConvertDataTest, MessagesOfTheDataPathSurviveARoundTrip) {
                                       .is_copy = true,
                                       .sync_on_close = false,
                                       .expected_bytes = 1 << 27});
+  ExpectSurvives(protocol::WriteSetup{.block = SomeBlock(), .append_to = GenerationStamp(1000)});
   ExpectSurvives(protocol::ReadRequest{SomeBlock(), 512, 1 << 20, "token", "c"});
   ExpectSurvives(protocol::VisibleLengthRequest{SomeBlock(), "token"});
   ExpectSurvives(protocol::VisibleLengthReply{12345});
@@ -241,6 +265,8 @@ TEST(ConvertDataTest, MessagesOfTheDataPathOfTheWrongShapeAreRefused) {
       setup, [](Setup* s) { s->set_expected_bytes(UINT64_MAX); }, "expected_bytes");
   ExpectRefused<Setup>(
       setup, [](Setup* s) { s->add_downstream(); }, "downstream[0]: datanode: uuid");
+  ExpectRefused<Setup>(
+      setup, [](Setup* s) { s->set_append_to(0); }, "append_to");
 
   using Ack = v1::AckFrame;
   ExpectRefused<Ack>(

@@ -129,6 +129,32 @@ TEST_F(NamenodeSessionTest, AFreshDatanodeJoinsRecordsAndReports) {
   EXPECT_EQ(session_->full_rounds_done(), 1u);
 }
 
+TEST_F(NamenodeSessionTest, OrdersOfARecoveryAreExecutedAndItsAnswersLeaveAtOnce) {
+  Register(first_);
+  AnswerSlices(first_);
+  const std::vector<protocol::DatanodeCommand> orders = {
+      protocol::FreezeReplicaCommand{StorageId("a"), BlockId(5), GenerationStamp(2000)},
+      protocol::FinishRecoveryCommand{StorageId("a"), Replica(5).block},
+      protocol::CopyPrefixCommand{StorageId("a"), Replica(5).block, Replica(6).block}};
+  const auto heartbeat = Take<session_action::SendHeartbeat>();
+  ASSERT_TRUE(heartbeat.has_value());
+  Step(session_event::HeartbeatAnswered{heartbeat->request,
+                                        protocol::HeartbeatReply{.namenode = first_, .commands = orders}});
+  for (const protocol::DatanodeCommand& order : orders) {
+    const auto execute = Take<session_action::Execute>();
+    ASSERT_TRUE(execute.has_value());
+    EXPECT_EQ(execute->command, order);
+  }
+  protocol::ReportedReplica frozen = Replica(5);
+  frozen.state = protocol::ReplicaState::kBeingWritten;
+  frozen.frozen_by = GenerationStamp(2000);
+  Step(session_event::ReplicaChanged{StorageId("a"), frozen});
+  const auto report = Take<session_action::SendIncremental>();
+  ASSERT_TRUE(report.has_value());
+  ASSERT_EQ(report->message.entries.size(), 1u);
+  EXPECT_EQ(report->message.entries[0].replica, frozen);
+}
+
 TEST_F(NamenodeSessionTest, RegistrationIsRetriedWithGrowingPausesAndNeverBlocks) {
   Duration longest{};
   for (int i = 0; i < 12; ++i) {

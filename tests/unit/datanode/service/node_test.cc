@@ -92,5 +92,63 @@ TEST_F(NodeTest, AReplicaBeingWrittenIsNotVerified) {
   writer->Discard();
 }
 
+TEST_F(NodeTest, ARecoveryIsAnsweredByReports) {
+  Start({});
+  auto writer = *store_->CreateReplica({.block = MakeBlock(1), .storage = storage_, .expected_bytes = 10'000});
+  ASSERT_TRUE(writer->Write(BlockPacket(MakeBlock(1).id, 0, 1000)).ok());
+  const GenerationStamp recovery(2000);
+  node_->Freeze({.storage = storage_, .block = MakeBlock(1).id, .recovery = recovery});
+  ASSERT_TRUE(Eventually([&] { return reported().size() == 1; }));
+  EXPECT_EQ(reported()[0], (protocol::ReportedReplica{MakeBlock(1, 1000), ReplicaState::kBeingWritten, recovery}));
+  EXPECT_EQ(ReasonOf(writer->Write(BlockPacket(MakeBlock(1).id, 1000, 1100))), ErrorReason::kRecoveryInProgress);
+  node_->FinishRecovery({.storage = storage_, .block = MakeBlock(1, 900, 2001)});  // of another one: nothing
+  node_->FinishRecovery({.storage = storage_, .block = MakeBlock(1, 900, 2000)});
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(Eventually([&] {
+      node_->FinishRecovery({.storage = storage_, .block = MakeBlock(1, 900, 2000)});  // repeated until reported
+      return reported().size() >= 2u + i;
+    }));
+    EXPECT_EQ(reported()[1 + i], (protocol::ReportedReplica{MakeBlock(1, 900, 2000), ReplicaState::kFinalized, {}}));
+  }
+  node_->StopWorkers();
+  writer.reset();
+}
+
+TEST_F(NodeTest, AReplicaThatIsNotHereIsAnsweredUnderTheStorageThatWasAsked) {
+  Start({.workers = {.max_queued = 0}});  // from memory
+  node_->Freeze({.storage = storage_, .block = MakeBlock(1).id, .recovery = GenerationStamp(2000)});
+  ASSERT_EQ(reported().size(), 1u);
+  EXPECT_EQ(reported()[0],
+            (protocol::ReportedReplica{MakeBlock(1, 0, 2000), ReplicaState::kDeleted, GenerationStamp(2000)}));
+}
+
+TEST_F(NodeTest, ARecoveryThatADiskHoldsUpIsQueuedOnceAndHasItsEffectAtOnce) {
+  Start({});
+  auto writer = *store_->CreateReplica({.block = MakeBlock(1), .storage = storage_, .expected_bytes = 10'000});
+  ASSERT_TRUE(writer->Write(BlockPacket(MakeBlock(1).id, 0, 1000)).ok());
+  std::atomic<bool> go{false};
+  node_->WorkersOf(storage_)->background().Post([&] { go.wait(false); });
+  for (uint64_t recovery = 2000; recovery < 2010; ++recovery)
+    node_->Freeze({.storage = storage_, .block = MakeBlock(1).id, .recovery = GenerationStamp(recovery)});
+  EXPECT_EQ(ReasonOf(writer->Write(BlockPacket(MakeBlock(1).id, 1000, 1100))), ErrorReason::kRecoveryInProgress);
+  EXPECT_TRUE(reported().empty());
+  go = true;
+  go.notify_all();
+  node_->StopWorkers();
+  ASSERT_EQ(reported().size(), 1u);
+  EXPECT_EQ(reported()[0].frozen_by, GenerationStamp(2009));
+  writer.reset();
+}
+
+TEST_F(NodeTest, APrefixIsReportedAsAReplicaOfItsOwn) {
+  Start({});
+  Put(1);
+  node_->CopyPrefix({.storage = storage_, .source = MakeBlock(1, 10), .target = MakeBlock(2, 4, 2000)});
+  node_->CopyPrefix({.storage = storage_, .source = MakeBlock(7, 10), .target = MakeBlock(8, 4, 2000)});
+  ASSERT_TRUE(Eventually([&] { return reported().size() == 1; }));
+  EXPECT_EQ(reported()[0], (protocol::ReportedReplica{MakeBlock(2, 4, 2000), ReplicaState::kFinalized, {}}));
+  node_->StopWorkers();
+}
+
 }  // namespace
 }  // namespace dolmen::datanode

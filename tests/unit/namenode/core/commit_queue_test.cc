@@ -262,7 +262,7 @@ TEST_F(WaitingTest, MoreThanMayWaitAreSentAway) {
   std::map<uint64_t, Answer> answers = RunAll();
   EXPECT_EQ(queue->parked(), 1u);
   ASSERT_TRUE(answers.contains(ticket));
-  EXPECT_EQ(ReasonOf(answers.at(ticket).status()), ErrorReason::kNotReplicatedYet);
+  EXPECT_FALSE(Get<protocol::CompleteReply>(answers.at(ticket)).closed) << "as one that waited in vain";
 }
 
 TEST_F(WaitingTest, WaitingOperationsCountAgainstTheQueuesBound) {
@@ -376,6 +376,9 @@ TEST_F(CommitQueueTest, InSafeModeMutationsAreRefusedInTheWordsOfHdfs) {
       {protocol::FsyncRequest{.path = "/f"}, "Cannot fsync file /f"},
       {protocol::ConcatRequest{.target = "/f", .sources = {"/g"}}, "Cannot concat /f"},
       {protocol::SetReplicationRequest{.path = "/f", .replication = 2}, "Cannot set replication for /f"},
+      {protocol::AppendRequest{.path = "/f"}, "Cannot append to file/f"},
+      {protocol::TruncateRequest{.path = "/f"}, "Cannot truncate for /f"},
+      {protocol::RecoverLeaseRequest{.path = "/f"}, "Cannot recover the lease of /f"},
   };
   for (const auto& [request, prefix] : cases) {
     const Answer answer = RunOne(request);
@@ -414,14 +417,19 @@ TEST_F(WaitingTest, AWaitingOperationWokenInSafeModeIsRefused) {
 
 // ---- own work -------------------------------------------------------------------------------------------------------
 
-TEST_F(CommitQueueTest, TheFileOfAWriterBeyondTheSoftLimitIsClosedAndTheNextAttemptGetsIt) {
+TEST_F(CommitQueueTest, TheFileOfAWriterBeyondTheSoftLimitIsTakenAndTheNextAttemptMeetsItClosed) {
   const InodeId old_file = MustCreate("/f");
+  (void)MustAddBlock(old_file);
   leases.silent = {"writer"};
   const protocol::CallId id = other.NextCall();
   protocol::CreateRequest create = Create("/f", "second writer");
   const Answer refused = RunOne(id, create);
   EXPECT_EQ(ReasonOf(refused.status()), ErrorReason::kRecoveryInProgress);
-  EXPECT_FALSE(Info("/f")->under_construction) << "closed in the same batch";
+  const std::optional<OpenRecord> taken = GetOpen(*store->View(), old_file).value();
+  EXPECT_EQ(taken->holder, kNamenodeHolder) << "in the same batch";
+  queue->Enqueue(EndRecovery{old_file, *taken->recovery, Recovered(300)});
+  RunBatch();
+  EXPECT_FALSE(Info("/f")->under_construction);
   create.overwrite = true;
   EXPECT_EQ(ReasonOf(RunOne(TestClient::Again(id), Create("/f", "second writer")).status()),
             ErrorReason::kFileAlreadyExists)
@@ -441,15 +449,53 @@ TEST_F(CommitQueueTest, ALeaseWithoutAnOpenFileIsForgottenEvenIfNothingElseChang
   EXPECT_EQ(closed->inode, file);
 }
 
-TEST_F(CommitQueueTest, ADeadWritersFileIsClosedAtItsFinalizedBlocks) {
+TEST_F(CommitQueueTest, ADeadWritersFileIsTakenRecoveredAndClosed) {
   const InodeId file = MustCreate("/f");
-  const protocol::Block block = MustAddBlock(file);
-  replicas.finalized[block.id] = 300;
+  (void)MustAddBlock(file);
   queue->Enqueue(CloseExpiredLease{"writer", file});
-  const CommitQueue::Outcome outcome = RunBatch();
+  CommitQueue::Outcome outcome = RunBatch();
   EXPECT_THAT(outcome.answers, IsEmpty());
+  ASSERT_EQ(outcome.effects.size(), 3u);
+  EXPECT_NE(std::get_if<RecoveryStarted>(&outcome.effects[2]), nullptr);
+  const GenerationStamp first = *GetOpen(*store->View(), file).value()->recovery;
+  Restart();
+  queue->Enqueue(RecoverFile{file});
+  RunBatch();
+  const GenerationStamp second = *GetOpen(*store->View(), file).value()->recovery;
+  EXPECT_GT(second, first);
+  queue->Enqueue(EndRecovery{file, first, Recovered(200)});
+  RunBatch();
+  EXPECT_TRUE(Info("/f")->under_construction) << "of an attempt that is over";
+  queue->Enqueue(EndRecovery{file, second, Recovered(300)});
+  RunBatch();
   EXPECT_FALSE(Info("/f")->under_construction);
   EXPECT_EQ(Info("/f")->length, 300u);
+}
+
+TEST_F(CommitQueueTest, AppendWaitsForReplicasAndRecoverLeaseForTheEndOfARecovery) {
+  const InodeId file = MustCreate("/f");
+  (void)MustAddBlock(file);
+  EXPECT_FALSE(Get<protocol::RecoverLeaseReply>(RunOne(protocol::RecoverLeaseRequest{.path = "/f"})).closed);
+  const uint64_t waits = Submit(protocol::RecoverLeaseRequest{.path = "/f"});
+  EXPECT_THAT(RunBatch().answers, IsEmpty());
+  EXPECT_EQ(queue->parked(), 1u);
+  queue->Enqueue(EndRecovery{file, *GetOpen(*store->View(), file).value()->recovery, Recovered(300)});
+  RunBatch();
+  queue->FileClosed(file);
+  CommitQueue::Outcome outcome = RunBatch();
+  ASSERT_EQ(outcome.answers.size(), 1u);
+  EXPECT_EQ(outcome.answers[0].ticket, waits);
+  EXPECT_TRUE(Get<protocol::RecoverLeaseReply>(outcome.answers[0].answer).closed);
+
+  replicas.confirmed = 0;
+  Submit(protocol::AppendRequest{.path = "/f", .holder = "appender"});
+  EXPECT_THAT(RunBatch().answers, IsEmpty());
+  EXPECT_EQ(queue->parked(), 1u);
+  replicas.confirmed = 3;
+  queue->ReplicasConfirmed(file);
+  outcome = RunBatch();
+  ASSERT_EQ(outcome.answers.size(), 1u);
+  EXPECT_TRUE(outcome.answers[0].answer.ok()) << outcome.answers[0].answer.status();
 }
 
 TEST_F(CommitQueueTest, OwnWorkAdvancesHoweverMuchClientsWrite) {

@@ -95,24 +95,6 @@ TEST_F(LeaseManagerTest, TheLastClosedFileEndsTheHolder) {
   EXPECT_THAT(leases.HardExpired(10), IsEmpty());
 }
 
-TEST_F(LeaseManagerTest, APostponedHolderComesBackSoonAndLetsOthersPass) {
-  leases.Open("stuck", InodeId(1));
-  leases.Open("stuck", InodeId(2));
-  Pass(std::chrono::seconds(1));
-  leases.Open("next", InodeId(3));
-  Pass(settings.lease_hard_limit + std::chrono::seconds(1));
-  EXPECT_THAT(leases.HardExpired(1), ElementsAre(Expired{"stuck", InodeId(1)}));
-  leases.Postpone("stuck");
-  EXPECT_TRUE(leases.SoftLimitExpired("stuck"));
-  EXPECT_THAT(leases.HardExpired(10), ElementsAre(Expired{"next", InodeId(3)}));
-  Pass(std::chrono::seconds(11));
-  EXPECT_THAT(leases.HardExpired(10),
-              ElementsAre(Expired{"next", InodeId(3)}, Expired{"stuck", InodeId(1)}, Expired{"stuck", InodeId(2)}));
-  leases.Renew("stuck");
-  leases.Postpone("stuck");  // takes nothing from a holder that is alive
-  EXPECT_FALSE(leases.SoftLimitExpired("stuck"));
-}
-
 TEST_F(LeaseManagerTest, TheLongestSilentComeFirstAndNoMoreThanAskedFor) {
   leases.Open("late", InodeId(1));
   Pass(std::chrono::seconds(1));

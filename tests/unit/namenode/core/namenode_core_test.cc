@@ -103,7 +103,7 @@ TEST_F(NamenodeCoreTest, BeyondTheSoftLimitAnotherClientTakesTheFileOver) {
   protocol::CreateRequest create = Create("/f", "second");
   EXPECT_EQ(ReasonOf(Run(create).status()), ErrorReason::kAlreadyBeingCreated);
   Live(settings.lease_soft_limit + std::chrono::milliseconds(500));
-  EXPECT_EQ(ReasonOf(Run(create).status()), ErrorReason::kRecoveryInProgress);
+  EXPECT_EQ(ReasonOf(Run(create).status()), ErrorReason::kFileAlreadyExists) << "nothing of it was left to be done";
   EXPECT_FALSE(Info("/f")->under_construction);
   create.overwrite = true;
   EXPECT_TRUE(Run(create).ok());
@@ -147,7 +147,7 @@ TEST_F(NamenodeCoreTest, APauseOfTheNamenodeTakesNoWritersFile) {
   Tick();
   EXPECT_TRUE(Info("/f")->under_construction);
   Live(settings.lease_soft_limit + std::chrono::milliseconds(500));
-  EXPECT_EQ(ReasonOf(Run(Create("/f", "second")).status()), ErrorReason::kRecoveryInProgress);
+  EXPECT_EQ(ReasonOf(Run(Create("/f", "second")).status()), ErrorReason::kFileAlreadyExists) << "it was closed";
 }
 
 // ---- retry records --------------------------------------------------------------------------------------------------

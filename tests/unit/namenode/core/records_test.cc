@@ -12,6 +12,7 @@
 #include "common/random.h"
 #include "gtest/gtest.h"
 #include "namenode/core/commit_header.h"
+#include "namenode/core/operation.h"
 
 namespace dolmen::namenode {
 namespace {
@@ -79,7 +80,13 @@ OpenRecord RandomOpen(Random& random) {
   OpenRecord r{.holder = RandomText(random), .client_host = RandomText(random)};
   for (uint64_t i = random.Uniform(4); i > 0; --i)
     r.last_pipeline.push_back({DatanodeUuid(RandomText(random)), StorageId(RandomText(random))});
+  if (random.OneIn(3)) r.stamp_before_append = GenerationStamp(RandomNumber(random));
+  if (random.OneIn(3)) r.recovery = GenerationStamp(RandomNumber(random));
+  if (random.OneIn(3)) {
+    r.truncation = OpenRecord::Truncation{.copy = BlockId(RandomNumber(random)), .length = RandomNumber(random)};
+  }
   r.extensions = RandomExtensions(random);
+  for (uint64_t tag = 1; tag <= 3; ++tag) r.extensions.Erase(tag);  // those of the fields above
   return r;
 }
 
@@ -134,7 +141,7 @@ p::LocatedBlock RandomLocatedBlock(Random& random) {
 }
 
 Answer RandomAnswer(Random& random) {
-  switch (random.Uniform(12)) {
+  switch (random.Uniform(16)) {
     case 0:
       return p::MutationReply(p::MkdirsReply{});
     case 1:
@@ -157,6 +164,16 @@ Answer RandomAnswer(Random& random) {
       return p::MutationReply(p::ConcatReply{});
     case 10:
       return p::MutationReply(p::SetReplicationReply{random.OneIn(2)});
+    case 11:
+      return p::MutationReply(p::AppendReply{.status = RandomFileStatus(random)});
+    case 12:
+      return p::MutationReply(p::AppendReply{.status = RandomFileStatus(random),
+                                             .last = RandomLocatedBlock(random),
+                                             .last_stamp = GenerationStamp(RandomNumber(random))});
+    case 13:
+      return p::MutationReply(p::TruncateReply{random.OneIn(2)});
+    case 14:
+      return p::MutationReply(p::RecoverLeaseReply{random.OneIn(2)});
     default:
       return MakeError(static_cast<absl::StatusCode>(random.Between(1, 16)),
                        static_cast<ErrorReason>(random.Between(0, 32)), RandomText(random));
@@ -285,10 +302,10 @@ TEST(RecordsTest, ANewerVersionIsRefusedByName) {
   for (const Codec& codec : AllCodecs()) {
     Random random(4);
     std::string bytes = codec.random_bytes(random);
-    bytes[0] = 2;
+    bytes[0] = 3;
     const absl::StatusOr<std::string> refused = codec.recode(bytes);
     ASSERT_FALSE(refused.ok()) << codec.name;
-    EXPECT_NE(MessageOf(refused.status()).find("version 2"), std::string_view::npos) << refused.status();
+    EXPECT_NE(MessageOf(refused.status()).find("version 3"), std::string_view::npos) << refused.status();
   }
 }
 
@@ -351,6 +368,12 @@ TEST(RecordsTest, DifferentRequestsHaveDifferentDigests) {
       p::ConcatRequest{.target = "/a", .sources = {"/c", "/b"}},
       p::SetReplicationRequest{.path = "/a", .replication = 1},
       p::SetReplicationRequest{.path = "/a", .replication = 2},
+      p::AppendRequest{.path = "/a"},
+      p::AppendRequest{.path = "/a", .new_block = true},
+      p::AppendRequest{.path = "/a", .excluded = {DatanodeUuid("d")}},
+      p::TruncateRequest{.path = "/a"},
+      p::TruncateRequest{.path = "/a", .length = 1},
+      p::RecoverLeaseRequest{.path = "/a"},
   };
   std::set<uint64_t> digests;
   for (const p::Mutation& request : requests) {
@@ -434,6 +457,19 @@ TEST(GoldenRecordsTest, RecordsOfVersionOneReadAsTheyWereWritten) {
                  .client_host = "10.0.0.7",
                  .last_pipeline = {{DatanodeUuid("dn-a"), StorageId("s1")}, {DatanodeUuid("dn-b"), StorageId("s2")}}},
       EncodeOpen, DecodeOpen);
+  OpenRecord recovered{.holder = kNamenodeHolder,
+                       .client_host = "10.0.0.7",
+                       .last_pipeline = {{DatanodeUuid("dn-a"), StorageId("s1")}},
+                       .stamp_before_append = GenerationStamp(1001),
+                       .recovery = GenerationStamp(1300)};
+  recovered.extensions.Set(9, "x");
+  ExpectGolden("open_recovered", recovered, EncodeOpen, DecodeOpen);
+  ExpectGolden("open_truncated",
+               OpenRecord{.holder = kNamenodeHolder,
+                          .client_host = "10.0.0.7",
+                          .truncation = OpenRecord::Truncation{.copy = BlockId(kFirstBlockId.value() + kBlockIdStep),
+                                                               .length = 300}},
+               EncodeOpen, DecodeOpen);
   ExpectGolden("detached", DetachedRecord{.inode = GoldenFile(), .deleted_at = WallTime{1'700'000'001'000}},
                EncodeDetached, DecodeDetached);
   ExpectGolden("totals",

@@ -32,31 +32,33 @@ TEST_F(BlockManagerTest, FinalizedReplicaIsConfirmedOnce) {
   EXPECT_EQ(manager_->ConfirmedReplicas({block.id, block.stamp, 99}), 0) << "another length";
 }
 
-TEST_F(BlockManagerTest, ReplicaOfAnOpenBlockWakesItsWriterAndGivesItsLength) {
+TEST_F(BlockManagerTest, ReplicaOfAnOpenBlockWakesItsWriter) {
   Join("1");
   LeaveSafeMode();
   Block block = AddBlock(100, 1);
   namespace_.blocks[block.id].state = BlockState::kUnderConstruction;
   namespace_.blocks[block.id].length = 0;
   EXPECT_THAT(Report("1", {block.id, block.stamp, 30}, ReplicaState::kBeingWritten).newly_confirmed, IsEmpty());
-  EXPECT_EQ(manager_->FinalizedLength(block.id, block.stamp), std::nullopt);
   EXPECT_THAT(Report("1", block).newly_confirmed, ElementsAre(block.id));
-  EXPECT_EQ(manager_->FinalizedLength(block.id, block.stamp), 100u);
-  EXPECT_EQ(manager_->FinalizedLength(block.id, GenerationStamp(1002)), std::nullopt);
   EXPECT_THAT(Pass(seconds(20), {"1"}), IsEmpty()) << "an open block is not judged";
 }
 
-TEST_F(BlockManagerTest, AStorageHasReportedOnceItsFullReportIsThrough) {
-  const auto has_reported = [&] { return manager_->HasReported(DatanodeUuid("uuid-1"), StorageId("disk-1")); };
-  EXPECT_FALSE(has_reported());
-  Register("1");
-  EXPECT_FALSE(has_reported());
-  FullReport("1");
-  EXPECT_TRUE(has_reported());
-  Register("1");
-  EXPECT_FALSE(has_reported()) << "a new session says everything again";
-  FullReport("1");
-  EXPECT_TRUE(has_reported());
+TEST_F(BlockManagerTest, ConfirmedLocationsAreThoseOfGoodReplicas) {
+  for (const char* name : {"1", "2", "3"}) Join(name);
+  LeaveSafeMode();
+  const Block block = Stored(100, 3, {"1", "2"});
+  Report("3", {block.id, block.stamp, 99});
+  const auto names = [&](bool live_only) {
+    std::vector<std::string> found;
+    for (const protocol::ReplicaLocation& location : manager_->ConfirmedLocations(block, live_only))
+      found.push_back(location.datanode.host_name);
+    return found;
+  };
+  EXPECT_THAT(names(true), ElementsAre("1", "2"));
+  EXPECT_EQ(manager_->LiveDatanodes(), 3u);
+  Pass(settings_.stale_after + seconds(2), {"2", "3"});
+  EXPECT_THAT(names(true), ElementsAre("2"));
+  EXPECT_THAT(names(false), ElementsAre("1", "2"));
 }
 
 TEST_F(BlockManagerTest, OldSessionsHaveNoSay) {

@@ -170,5 +170,84 @@ TEST_F(ConsistencyTest, FindsARecordThatDoesNotDecode) {
   ExpectFound("family 4");
 }
 
+// ---- files that are appended to, recovered or truncated -----------------------------------------------------------
+
+class HeldFileConsistencyTest : public ConsistencyTest {
+ protected:
+  OpenRecord Open(InodeId inode) { return *GetOpen(store, inode).value(); }
+  void SetOpen(InodeId inode, const OpenRecord& open) { Set(Family::kOpen, keys::Id(inode), EncodeOpen(open)); }
+  BlockId LastBlock(InodeId inode) {
+    const InodeRecord file = *GetInodeById(store, inode).value();
+    return GetBlockFromEnd(store, file, 1).value()->id;
+  }
+  template <typename Change>
+  void ChangeBlock(BlockId block, const Change& change) {
+    BlockRecord record = *GetBlock(store, block).value();
+    change(&record);
+    Set(Family::kBlocks, keys::Block(block), EncodeBlock(record));
+  }
+  void ExpectSound() { ASSERT_TRUE(CheckConsistency(store).ok()) << CheckConsistency(store); }
+};
+
+TEST_F(HeldFileConsistencyTest, FindsALengthWithoutAnAppend) {
+  ASSERT_TRUE(TestNamespace::Run(super, protocol::AppendRequest{.path = "/a/b/f", .holder = "a"}).ok());
+  ExpectSound();
+  OpenRecord open = Open(file_);
+  open.stamp_before_append.reset();
+  SetOpen(file_, open);
+  ExpectFound("is under construction and has a length");
+}
+
+TEST_F(HeldFileConsistencyTest, FindsAnAppendWithoutANewStamp) {
+  ASSERT_TRUE(TestNamespace::Run(super, protocol::AppendRequest{.path = "/a/b/f", .holder = "a"}).ok());
+  OpenRecord open = Open(file_);
+  open.stamp_before_append = GetBlock(store, LastBlock(file_)).value()->stamp;
+  SetOpen(file_, open);
+  ExpectFound("was opened again without a new stamp");
+}
+
+TEST_F(HeldFileConsistencyTest, FindsARecoveryOfNothingOrUnderAWriter) {
+  const InodeId open_file = Info("/open")->inode;
+  ASSERT_FALSE(TestNamespace::Run(super, protocol::RecoverLeaseRequest{.path = "/open"})->closed);
+  ExpectSound();
+  OpenRecord open = Open(open_file);
+  open.holder = "writer";
+  SetOpen(open_file, open);
+  ExpectFound("is recovered or truncated under the writer writer");
+  open.holder = kNamenodeHolder;
+  open.recovery = GenerationStamp(1);
+  SetOpen(open_file, open);
+  ExpectFound("is recovered with an old stamp");
+  ASSERT_TRUE(Create("/empty").ok());
+  OpenRecord empty = Open(Info("/empty")->inode);
+  empty.holder = kNamenodeHolder;
+  empty.recovery = GenerationStamp(5);
+  SetOpen(Info("/empty")->inode, empty);
+  ExpectFound("has no last block to append to, recover or truncate");
+}
+
+TEST_F(HeldFileConsistencyTest, FindsATruncationWithoutItsCopy) {
+  ASSERT_FALSE(
+      TestNamespace::Run(super, protocol::TruncateRequest{.path = "/a/b/f", .length = kTestBlockBytes + 3})->done);
+  ExpectSound();
+  const OpenRecord open = Open(file_);
+  OpenRecord wrong = open;
+  wrong.truncation->length = 7;
+  SetOpen(file_, wrong);
+  ExpectFound("can't be cut to 7 bytes of its last 7");
+  SetOpen(file_, open);
+  ChangeBlock(open.truncation->copy, [](BlockRecord* record) { ++record->index; });
+  ExpectFound("has no copy of its last block to be cut, or something else is that copy");
+  ChangeBlock(open.truncation->copy, [](BlockRecord* record) { --record->index; });
+  ExpectSound();
+  wrong = open;
+  wrong.truncation.reset();
+  SetOpen(file_, wrong);
+  ExpectFound("belongs to no file");
+  wrong.truncation = OpenRecord::Truncation{.copy = LastBlock(file_), .length = 3};
+  SetOpen(file_, wrong);
+  ExpectFound("has no copy of its last block to be cut, or something else is that copy");
+}
+
 }  // namespace
 }  // namespace dolmen::namenode

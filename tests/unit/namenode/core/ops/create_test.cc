@@ -69,6 +69,7 @@ TEST_F(CreateTest, AFileOpenElsewhereIsSaidToBeSo) {
 
 TEST_F(CreateTest, BeyondTheSoftLimitTheFileIsHandedOverForClosing) {
   const InodeId file = Create("/f")->status.inode;
+  ASSERT_TRUE(AddBlock("/f", std::nullopt).ok());
   effects.clear();
   leases.silent = {"writer"};
   protocol::CreateRequest other = CreateOf("/f");
@@ -79,6 +80,18 @@ TEST_F(CreateTest, BeyondTheSoftLimitTheFileIsHandedOverForClosing) {
   ASSERT_EQ(overdue.size(), 1u);
   EXPECT_EQ(overdue[0].inode, file);
   EXPECT_EQ(overdue[0].holder, "writer");
+}
+
+TEST_F(CreateTest, BeyondTheSoftLimitAFileWithNothingLeftToDoIsJustThere) {
+  ASSERT_TRUE(Create("/f").ok());
+  effects.clear();
+  leases.silent = {"writer"};
+  protocol::CreateRequest other = CreateOf("/f");
+  other.holder = "other";
+  EXPECT_REFUSED(Run(super, other), kFileAlreadyExists, "/f for client client1 already exists");
+  EXPECT_EQ(overdue.size(), 1u) << "closed by an operation of its own";
+  other.holder = kNamenodeHolder;
+  EXPECT_EQ(ReasonOf(Run(super, other).status()), ErrorReason::kIllegalArgument);
 }
 
 TEST_F(CreateTest, ALeaseOfTheSameBatchHasNotExpired) {

@@ -79,13 +79,17 @@ class FakeReplicas final : public ReplicaView {
     asked.push_back(block);
     return unconfirmed.contains(block.id) ? 0 : confirmed;
   }
-  std::optional<uint64_t> FinalizedLength(BlockId block, GenerationStamp) const override {
-    const auto found = finalized.find(block);
-    return found == finalized.end() ? std::nullopt : std::optional<uint64_t>(found->second);
+  std::vector<protocol::ReplicaLocation> ConfirmedLocations(const protocol::Block& block,
+                                                            bool live_only) const override {
+    std::vector<protocol::ReplicaLocation> locations;
+    if (unconfirmed.contains(block.id)) return locations;
+    for (const std::string& name : datanodes) {
+      if (locations.size() == static_cast<size_t>(confirmed)) break;
+      if (!live_only || !stale.contains(name)) locations.push_back(Location(name));
+    }
+    return locations;
   }
-  bool HasReported(const DatanodeUuid& datanode, const StorageId&) const override {
-    return !silent.contains(datanode.value());
-  }
+  size_t LiveDatanodes() const override { return datanodes.size() - stale.size(); }
   absl::StatusOr<std::vector<protocol::ReplicaLocation>> ChooseTargets(const TargetRequest& request,
                                                                        Random&) const override {
     last_request = request;
@@ -98,6 +102,9 @@ class FakeReplicas final : public ReplicaView {
     if (targets.empty()) return MakeError(ErrorReason::kNoDatanodes, "dn1: excluded by the caller.");
     return targets;
   }
+  bool IsRegistered(const DatanodeUuid& datanode) const override {
+    return std::count(datanodes.begin(), datanodes.end(), datanode.value()) != 0;
+  }
   std::optional<protocol::ReplicaLocation> Locate(const DatanodeUuid& datanode, const StorageId&) const override {
     if (std::count(datanodes.begin(), datanodes.end(), datanode.value()) == 0) return std::nullopt;
     return Location(datanode.value());
@@ -109,9 +116,8 @@ class FakeReplicas final : public ReplicaView {
 
   int confirmed = 3;
   std::set<BlockId> unconfirmed;
-  std::map<BlockId, uint64_t> finalized;
   std::vector<std::string> datanodes = {"dn1", "dn2", "dn3"};
-  std::set<std::string> silent;  // have not reported
+  std::set<std::string> stale;  // of the datanodes
   mutable TargetRequest last_request;
   mutable std::vector<protocol::Block> asked;
 };

@@ -12,6 +12,7 @@ using protocol::RenameKind;
 struct ModelBlock {
   protocol::Block block;
   bool committed = false;
+  uint64_t before = 0;  // bytes it had when it was opened again, while it is not committed
 };
 
 struct ModelNode {
@@ -21,12 +22,14 @@ struct ModelNode {
   uint16_t replication = 0;
   std::string holder;  // empty: closed
   std::vector<ModelBlock> blocks;
+  std::optional<uint64_t> cut;  // the last block is being cut to this; the namenode is the holder
 
   uint64_t length() const {
     uint64_t sum = 0;
-    for (const ModelBlock& block : blocks) sum += block.committed ? block.block.length : 0;
+    for (const ModelBlock& block : blocks) sum += block.committed ? block.block.length : block.before;
     return sum;
   }
+  bool is_file() const { return !directory; }
 };
 
 std::string ParentOf(const std::string& path) {
@@ -145,7 +148,7 @@ class Walk {
 
   void OneOperation() {
     names_.replicas.confirmed = random_.OneIn(6) ? 0 : 1;
-    switch (random_.Uniform(15)) {
+    switch (random_.Uniform(18)) {
       case 0:
       case 1:
         return Mkdirs(RandomPath());
@@ -164,12 +167,16 @@ class Walk {
       case 9:
         return Rename(RandomPath(), RandomPath());
       case 10:
-        return CloseExpired(RandomFile());
+        return Release(RandomFile());
       case 11:
       case 12:
         return Concat(RandomFile());
       case 13:
         return SetReplication(RandomFile());
+      case 14:
+        return Append(RandomFile());
+      case 15:
+        return Truncate(RandomFile());
       default:
         if (random_.OneIn(3)) return SetPermission(RandomPath());
         if (random_.OneIn(2)) return Reap();
@@ -227,7 +234,9 @@ class Walk {
     const ModelNode* node = model_.Find(path);
     if (node == nullptr || node->blocks.empty()) return std::nullopt;
     protocol::Block block = node->blocks.back().block;
-    if (!node->blocks.back().committed) block.length = random_.OneIn(3) ? random_.Between(1, 9) : kTestBlockBytes;
+    if (!node->blocks.back().committed) {
+      block.length = std::max(node->blocks.back().before, random_.OneIn(3) ? random_.Between(1, 9) : kTestBlockBytes);
+    }
     return block;
   }
   InodeId IdOf(const std::string& path) {
@@ -260,9 +269,10 @@ class Walk {
         .inode = IdOf(path),
         .holder = RandomHolder(),
         .block = last.value_or(protocol::Block{BlockId(16), GenerationStamp(1), 0})};
-    const bool ok = HasLease(path, request.holder);
-    (void)Try(request, ok, "abandonBlock " + path);
     ModelNode* node = model_.Find(path);
+    const bool appended = node != nullptr && !node->blocks.empty() && node->blocks.back().before > 0;
+    const bool ok = HasLease(path, request.holder) && !appended;
+    (void)Try(request, ok, "abandonBlock " + path);
     if (ok && last.has_value() && !node->blocks.back().committed) node->blocks.pop_back();
   }
 
@@ -283,24 +293,88 @@ class Walk {
     EXPECT_EQ(reply->status.length, node->length());
   }
 
-  void CloseExpired(const std::string& path) {
+  void Append(const std::string& path) {
+    ModelNode* node = model_.Find(path);
+    const protocol::AppendRequest request{.path = path, .holder = RandomHolder(), .new_block = random_.OneIn(4)};
+    const bool ok = !model_.HasFileAbove(path) && node != nullptr && node->is_file() && node->holder.empty() &&
+                    (node->blocks.empty() || names_.replicas.confirmed != 0);
+    auto reply = Try(request, ok, "append " + path);
+    if (!ok || !reply.ok()) return;
+    node->holder = request.holder;
+    EXPECT_EQ(reply->status.length, node->length());
+    const bool reopens =
+        !request.new_block && !node->blocks.empty() && node->blocks.back().block.length < kTestBlockBytes;
+    ASSERT_EQ(reply->last.has_value(), reopens) << path;
+    if (!reopens) return;
+    ModelBlock& last = node->blocks.back();
+    EXPECT_EQ(reply->last_stamp, last.block.stamp);
+    EXPECT_EQ(reply->last->block.length, last.block.length);
+    last = {.block = reply->last->block, .committed = false, .before = last.block.length};
+  }
+
+  void Truncate(const std::string& path) {
+    ModelNode* node = model_.Find(path);
+    const bool is_file = !model_.HasFileAbove(path) && node != nullptr && node->is_file();
+    const uint64_t length = is_file ? random_.Uniform(node->length() + 3) : 0;
+    const protocol::TruncateRequest request{.path = path, .length = length};
+    const uint64_t last = is_file && !node->blocks.empty() ? node->blocks.back().block.length : 0;
+    const bool again = is_file && node->cut.has_value() && length == node->length() - last + *node->cut;
+    const bool ok = is_file && (again || (node->holder.empty() && length <= node->length()));
+    auto reply = Try(request, ok, "truncate " + path);
+    if (!ok || !reply.ok()) return;
+    if (again) {
+      EXPECT_FALSE(reply->done);
+      return;
+    }
+    while (!node->blocks.empty() && node->length() - node->blocks.back().block.length >= length)
+      node->blocks.pop_back();
+    EXPECT_EQ(reply->done, node->length() == length) << path;
+    if (reply->done) return;
+    node->cut = length - (node->length() - node->blocks.back().block.length);
+    node->holder = kNamenodeHolder;
+  }
+
+  // The lease runs out; the namenode does what follows to its end.
+  void Release(const std::string& path) {
     ModelNode* node = model_.Find(path);
     const std::string holder = RandomHolder();
     const InodeId id = node == nullptr || node->id.is_none() ? InodeId(123'456) : node->id;
-    const bool open = node != nullptr && !node->blocks.empty() && !node->blocks.back().committed;
-    const bool finished = open && random_.OneIn(2);
-    names_.replicas.finalized.clear();
-    if (finished) names_.replicas.finalized[node->blocks.back().block.id] = 5;
-    auto closed =
-        names_.RunOperation([&](OperationContext& context) { return ops::CloseExpired(context, id, holder); });
-    EXPECT_TRUE(closed.ok()) << closed;
+    names_.replicas.confirmed = 1;
+    const auto run = [&](auto operation) {
+      const absl::Status done = names_.RunOperation([&](OperationContext& context) { return operation(context); });
+      EXPECT_TRUE(done.ok()) << done;
+    };
+    run([&](OperationContext& context) { return ops::ReleaseExpired(context, id, holder); });
+    const std::optional<OpenRecord> open = GetOpen(names_.View(), id).value();
+    if (node != nullptr && node->cut.has_value()) {
+      const BlockId copy = open->truncation->copy;
+      const GenerationStamp stamp = GetBlock(names_.View(), copy).value()->stamp;
+      run([&](OperationContext& context) { return ops::FinishTruncation(context, id, copy); });
+      node->blocks.back() = {.block = {copy, stamp, *node->cut}, .committed = true};
+      node->cut.reset();
+      node->holder.clear();
+      return;
+    }
     if (!HasLease(path, holder)) return;
     node->holder.clear();
-    if (finished) {
-      node->blocks.back().block.length = 5;
-      node->blocks.back().committed = true;
-    } else if (open) {
-      node->blocks.pop_back();
+    if (node->blocks.empty() || node->blocks.back().committed) return;
+    ModelBlock& last = node->blocks.back();
+    ASSERT_TRUE(open.has_value() && open->recovery.has_value());
+    RecoveryOutcome outcome = Recovered(random_.Between(std::max<uint64_t>(last.before, 1), kTestBlockBytes));
+    if (random_.OneIn(2)) {
+      outcome.kind = last.before == 0 ? RecoveryOutcome::Kind::kNothingThere : RecoveryOutcome::Kind::kNothingUsable;
+    }
+    run([&](OperationContext& context) { return ops::FinishRecovery(context, id, *open->recovery, outcome); });
+    switch (outcome.kind) {
+      case RecoveryOutcome::Kind::kRecovered:
+        last = {.block = {last.block.id, *open->recovery, outcome.length}, .committed = true};
+        break;
+      case RecoveryOutcome::Kind::kNothingThere:
+        node->blocks.pop_back();
+        break;
+      case RecoveryOutcome::Kind::kNothingUsable:
+        last = {.block = {last.block.id, *open->stamp_before_append, last.before}, .committed = true};
+        break;
     }
   }
 
