@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "common/random.h"
 #include "tests/support/external_cluster.h"
+#include "tests/support/whole_file.h"
 
 namespace dolmen::testing {
 namespace {
@@ -18,20 +19,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr uint64_t kBlock = 64 << 10;
-
-absl::StatusOr<std::string> ReadWhole(FileSystemClient& client, const std::string& path) {
-  auto in = client.Open(path);
-  if (!in.ok()) return in.status();
-  std::string content((*in)->Length(), '\0');
-  size_t done = 0;
-  while (done < content.size()) {
-    auto got = (*in)->Read(std::span<char>(content.data() + done, content.size() - done));
-    if (!got.ok()) return got.status();
-    if (*got == 0) return absl::DataLossError("the file ended early");
-    done += *got;
-  }
-  return content;
-}
 
 class AppendTest : public ::testing::Test {
  protected:

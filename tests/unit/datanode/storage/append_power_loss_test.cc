@@ -7,6 +7,7 @@
 #include "common/memory_file_system.h"
 #include "datanode/storage/block_file_format.h"
 #include "datanode/storage/replica_recovery.h"
+#include "tests/unit/datanode/storage/power_cuts.h"
 #include "tests/unit/datanode/storage/replica_builder.h"
 
 namespace dolmen::datanode {
@@ -294,94 +295,14 @@ class Scenario {
   std::map<uint64_t, Promise> promises_;
 };
 
-enum class Fault { kCrash, kPowerLoss };
+using Cuts = PowerCuts<Scenario>;
 
-uint64_t CountOperations() {
-  Scenario scenario(1);
-  const absl::Status worked = scenario.Work();
-  EXPECT_TRUE(worked.ok()) << worked;
-  const uint64_t count = scenario.power().done();
-  std::string kinds;
-  for (const auto& [kind, n] : scenario.power().counts()) kinds += " " + kind + ":" + std::to_string(n);
-  std::printf("%llu disk operations:%s\n", static_cast<unsigned long long>(count), kinds.c_str());
-  scenario.Close();
-  return count;
-}
-
-void Interrupt(Scenario& scenario, Fault fault, Random& random) {
-  scenario.Close();
-  if (fault == Fault::kCrash) {
-    scenario.disk().Crash();
-  } else {
-    scenario.disk().PowerLoss(random);
-  }
-}
-
-void RunAt(uint64_t limit, Fault fault, uint64_t seed, std::optional<uint64_t> limit_of_next_start) {
-  SCOPED_TRACE(::testing::Message() << "operation " << limit << " seed " << seed << " then "
-                                    << limit_of_next_start.value_or(0));
-  Random random(seed);
-  Scenario scenario(seed);
-  scenario.power().SetLimit(limit);
-  (void)scenario.Work().ok();  // the power was cut
-  Interrupt(scenario, fault, random);
-  if (limit_of_next_start.has_value()) {
-    scenario.power().SetLimit(*limit_of_next_start);
-    (void)scenario.Open().ok();  // may fail or not: it is cut off in the middle, F-031
-    Interrupt(scenario, fault, random);
-  }
-  scenario.power().SetLimit(UINT64_MAX - 1);
-  ASSERT_NO_FATAL_FAILURE(scenario.Check(fault == Fault::kPowerLoss));
-}
-
-TEST(AppendPowerLossTest, AtEveryDiskOperationPromisesHold) {
-  const uint64_t count = CountOperations();
-  for (uint64_t limit = 0; limit <= count; ++limit) {
-    for (uint64_t seed = 1; seed <= 8; ++seed)
-      ASSERT_NO_FATAL_FAILURE(RunAt(limit, Fault::kPowerLoss, seed, std::nullopt));
-    if (::testing::Test::HasFailure()) return;
-  }
-}
-
+TEST(AppendPowerLossTest, AtEveryDiskOperationPromisesHold) { Cuts().PowerLossEverywhere(); }
 TEST(AppendPowerLossTest, AtEveryDiskOperationAndAgainInTheNextStartPromisesHold) {
-  const uint64_t count = CountOperations();
-  Random random(99);
-  for (uint64_t limit = 0; limit <= count; ++limit) {
-    for (uint64_t seed = 1; seed <= 6; ++seed) {
-      ASSERT_NO_FATAL_FAILURE(RunAt(limit, Fault::kPowerLoss, seed, random.Uniform(40)));
-    }
-    if (::testing::Test::HasFailure()) return;
-  }
+  Cuts().PowerLossEverywhereAndInTheNextStart();
 }
-
-TEST(AppendCrashTest, AtEveryDiskOperationPromisesHold) {
-  const uint64_t count = CountOperations();
-  for (uint64_t limit = 0; limit <= count; ++limit) {
-    ASSERT_NO_FATAL_FAILURE(RunAt(limit, Fault::kCrash, 1, std::nullopt));
-    for (uint64_t next = 0; next < 40; next += 3) ASSERT_NO_FATAL_FAILURE(RunAt(limit, Fault::kCrash, 1, next));
-    if (::testing::Test::HasFailure()) return;
-  }
-}
-
-TEST(AppendCrashTest, WhatTheNextStartReportsSurvivesAPowerLoss) {
-  const uint64_t count = CountOperations();
-  for (uint64_t limit = 0; limit <= count; ++limit) {
-    for (uint64_t seed = 1; seed <= 4; ++seed) {
-      SCOPED_TRACE(::testing::Message() << "operation " << limit << " seed " << seed);
-      Random random(seed);
-      Scenario scenario(seed);
-      scenario.power().SetLimit(limit);
-      (void)scenario.Work().ok();  // the power was cut
-      Interrupt(scenario, Fault::kCrash, random);
-      scenario.power().SetLimit(UINT64_MAX - 1);
-      ASSERT_TRUE(scenario.Open().ok());
-      scenario.PromiseWhatIsReported();
-      Interrupt(scenario, Fault::kPowerLoss, random);
-      ASSERT_NO_FATAL_FAILURE(scenario.Check(/*power_lost=*/true));
-    }
-    if (::testing::Test::HasFailure()) return;
-  }
-}
+TEST(AppendCrashTest, AtEveryDiskOperationPromisesHold) { Cuts().CrashEverywhereAndInTheNextStart(); }
+TEST(AppendCrashTest, WhatTheNextStartReportsSurvivesAPowerLoss) { Cuts().PowerLossAfterTheStartThatFollowsACrash(); }
 
 }  // namespace
 }  // namespace dolmen::datanode
