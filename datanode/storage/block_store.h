@@ -2,9 +2,9 @@
 //
 //   states of a replica here, and what is allowed      from            to
 //   creating      nothing yet                          CreateReplica   being written | temporary | gone
-//   being written written, read to its visible length, from above      finalizing | deleting
-//                 while its writer lives; without one
-//                 neither: it waits for recovery
+//   being written written, read to its visible length; from above      finalizing | recovering | deleting
+//                 without a writer read as far as was
+//                 shown or committed, until recovery
 //   temporary     written; nobody else sees it         from above      finalizing | gone
 //   finalizing    read if it was being written         FinalizeGroup   finalized | being written | corrupt
 //   finalized     read                                 from above      stamping | corrupt | deleting

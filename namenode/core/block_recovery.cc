@@ -162,6 +162,11 @@ std::vector<CommandFor> BlockRecovery::Step(MonotonicTime now) {
   return orders;
 }
 
+bool BlockRecovery::waits() const {
+  if (decided_ || outcome_ || !(first_telling_ || first_restarted_)) return false;
+  return std::any_of(targets_.begin(), targets_.end(), [](const auto& one) { return !one.second.answer.has_value(); });
+}
+
 bool BlockRecovery::failed(MonotonicTime now) const {
   if (superseded_ && !outcome_.has_value()) return true;
   return !waits() && now - progress_ >= kNoProgress;

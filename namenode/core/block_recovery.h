@@ -77,7 +77,7 @@ class BlockRecovery {
   const std::optional<protocol::Block>& decided() const { return decided_; }
   const std::optional<RecoveryOutcome>& outcome() const { return outcome_; }
   // It only waits for datanodes that are silent, and can decide without them later.
-  bool waits() const { return !decided_ && !outcome_ && (first_telling_ || first_restarted_); }
+  bool waits() const;
   // It led to nothing, or its outcome did not: begin anew, with another stamp.
   bool failed(MonotonicTime now) const;
   const RecoveryPlan& plan() const { return plan_; }

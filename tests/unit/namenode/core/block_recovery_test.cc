@@ -244,7 +244,8 @@ TEST_F(BlockRecoveryTest, ADamagedReplicaKeepsTheBlockFromBeingDropped) {
   now_ += std::chrono::minutes(10);
   Step();
   EXPECT_FALSE(recovery_->outcome().has_value());
-  EXPECT_TRUE(recovery_->waits());
+  EXPECT_FALSE(recovery_->waits()) << "all have answered: nobody is left to wait for";
+  EXPECT_TRUE(recovery_->failed(now_)) << "they are asked anew, one may have been mended";
 }
 
 TEST_F(BlockRecoveryTest, WhoAnswersLateIsToldAtOnce) {
