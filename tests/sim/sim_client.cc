@@ -62,6 +62,7 @@ std::string SimClient::UnderWay() const {
   for (const auto& [id, job] : process_->appends) text += "opening " + job->path + " to append; ";
   for (const auto& [id, job] : process_->reads)
     text += "reading " + job->path + ": " + std::to_string(job->got) + " of " + std::to_string(job->length) + "; ";
+  for (const auto& [id, job] : process_->checksums) text += "checksum of " + job->file.path + "; ";
   if (text.empty() && process_->running > 0) text = std::to_string(process_->running) + " calls";
   return text;
 }
@@ -114,7 +115,7 @@ void SimClient::Process::NextOperation() {
   const auto asked = [this](const std::string& kind) {
     return [this, kind](const absl::StatusOr<protocol::QueryReply>& reply) { Ended(kind, reply.status()); };
   };
-  switch (random.Uniform(29)) {
+  switch (random.Uniform(30)) {
     case 0:
     case 1:
       return Mutate(protocol::MkdirsRequest{RandomDirectory(), 0755, !random.OneIn(4)}, "mkdirs", simple("mkdirs"));
@@ -166,6 +167,8 @@ void SimClient::Process::NextOperation() {
     case 21:
       return StartAppend(RandomPath(), random.OneIn(5), random.Uniform(owner.workload_.max_file_bytes / 2),
                          random.OneIn(2));
+    case 22:
+      return StartChecksum(RandomPath());
     default: {
       const uint64_t sizes[] = {0,
                                 1,

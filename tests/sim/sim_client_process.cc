@@ -343,31 +343,32 @@ void SimClient::Process::ScheduleLease() {
 
 // ---- reading ------------------------------------------------------------------------------------------------------
 
-void SimClient::Process::StartRead(const std::string& path) {
-  const uint64_t id = ++next_job;
-  auto job = std::make_unique<ReadJob>();
+void SimClient::Process::StartRead(const std::string& path) { Open(path, nullptr); }
+
+void SimClient::Process::Open(const std::string& path, std::function<void(absl::StatusOr<client::OpenedFile>)> opened) {
+  ReadJob& job = NewReadJob(path);
+  job.opened = std::move(opened);
+  job.opener = std::make_unique<FileOpener>(path, ReadSettings(), owner.random_.Fork());
+  Run(next_job, job.opener->Start(owner.events_.now()));
+}
+
+SimClient::Process::ReadJob& SimClient::Process::NewReadJob(const std::string& path) {
+  std::unique_ptr<ReadJob>& job = reads[++next_job];
+  job = std::make_unique<ReadJob>();
   job->path = path;
   job->started = owner.events_.now();
-  job->opener = std::make_unique<FileOpener>(path, ReadSettings(), owner.random_.Fork());
-  FileOpener* opener = job->opener.get();
-  reads[id] = std::move(job);
-  Run(id, opener->Start(owner.events_.now()));
+  return *job;
 }
 
 void SimClient::Process::ReadRest(client::OpenedFile file, uint64_t from,
                                   std::function<void(const absl::Status&, std::string bytes)> done) {
-  const uint64_t id = ++next_job;
-  auto job = std::make_unique<ReadJob>();
-  job->path = file.path;
-  job->started = owner.events_.now();
-  job->inode = file.status.inode.value();
-  job->length = file.length;
-  job->from = from;
-  job->done = std::move(done);
-  job->reader = std::make_unique<FileReader>(std::move(file), owner.holder_, ReadSettings(), owner.random_.Fork());
-  ReadJob& added = *job;
-  reads[id] = std::move(job);
-  Run(id, added.reader->Step(read_event::Read{1, from, added.length - from}, owner.events_.now()));
+  ReadJob& job = NewReadJob(file.path);
+  job.inode = file.status.inode.value();
+  job.length = file.length;
+  job.from = from;
+  job.done = std::move(done);
+  job.reader = std::make_unique<FileReader>(std::move(file), owner.holder_, ReadSettings(), owner.random_.Fork());
+  Run(next_job, job.reader->Step(read_event::Read{1, from, job.length - from}, owner.events_.now()));
 }
 
 void SimClient::Process::Run(uint64_t id, std::vector<client::ReadAction> actions) {
@@ -379,6 +380,11 @@ void SimClient::Process::Run(uint64_t id, std::vector<client::ReadAction> action
   if (found == reads.end() || found->second->reader != nullptr || !found->second->opener->result().has_value()) return;
   ReadJob& job = *found->second;
   const absl::StatusOr<client::OpenedFile>& opened = *job.opener->result();
+  if (job.opened != nullptr) {
+    const auto take = std::move(job.opened);
+    RemoveRead(id);
+    return take(opened);  // the job lives until this event is over
+  }
   if (!opened.ok()) return EndRead(id, opened.status());
   job.inode = opened->status.inode.value();
   job.length = opened->length;
@@ -411,20 +417,11 @@ void SimClient::Process::Do(uint64_t id, read_action::CallNamenode& action) {
 }
 
 void SimClient::Process::Do(uint64_t id, read_action::AskVisibleLength& action) {
-  SimDatanode* datanode = owner.Find(action.target);
-  SimClient& client = owner;
-  const uint64_t life = owner.processes_;
-  const auto answer = [&client, life, id, tag = action.tag](absl::StatusOr<protocol::VisibleLengthReply> reply) {
-    if (client.processes_ == life && client.running())
-      client.process_->OnVisibleLength(id, read_event::VisibleLengthAnswer{tag, std::move(reply)});
-  };
-  owner.network_.Send(owner.node_, datanode->node(), [&client, datanode, answer, request = action.request] {
-    if (!datanode->running()) return;
-    auto reply = datanode->VisibleLength(request);
-    client.network_.Send(datanode->node(), client.node_, [answer, reply] { answer(reply); });
-  });
-  At(owner.events_.now() + std::chrono::seconds(2),
-     [answer] { answer(MakeError(absl::StatusCode::kDeadlineExceeded, ErrorReason::kNone, "no answer")); });
+  AskDatanode<protocol::VisibleLengthReply>(
+      action.target, [request = action.request](SimDatanode* datanode) { return datanode->VisibleLength(request); },
+      [this, id, tag = action.tag](absl::StatusOr<protocol::VisibleLengthReply> reply) {
+        OnVisibleLength(id, read_event::VisibleLengthAnswer{tag, std::move(reply)});
+      });
 }
 
 void SimClient::Process::Do(uint64_t id, read_action::OpenStream& action) {
@@ -513,14 +510,19 @@ void SimClient::Process::EndRead(uint64_t id, const absl::Status& status) {
   owner.observer_->ReadDone(job.inode, job.path, job.length, job.started, status, job.problem);
   auto done = std::move(job.done);
   std::string bytes = std::move(job.bytes);
+  RemoveRead(id);
+  if (done != nullptr) return done(status, std::move(bytes));
+  Ended("read", status);
+}
+
+void SimClient::Process::RemoveRead(uint64_t id) {
+  ReadJob& job = *reads.at(id);
   for (auto& [stream, one] : job.streams) one.connection->CloseByOpener();
   job.streams.clear();
   ++job.wake;
   doomed_reads.push_back(std::move(reads.at(id)));
   reads.erase(id);
   At(owner.events_.now(), [this] { doomed_reads.clear(); });
-  if (done != nullptr) return done(status, std::move(bytes));
-  Ended("read", status);
 }
 
 }  // namespace dolmen::sim

@@ -10,8 +10,11 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "client/core/file_checksum.h"
+#include "common/error.h"
 #include "tests/sim/sim_client.h"
 
 namespace dolmen::sim {
@@ -116,6 +119,7 @@ struct SimClient::Process {
     uint64_t got = 0;
     std::string bytes;  // when somebody waits for them
     std::function<void(const absl::Status&, std::string bytes)> done;
+    std::function<void(absl::StatusOr<client::OpenedFile>)> opened;  // who takes the file, instead of reading it
     std::string problem;
     std::unique_ptr<client::FileOpener> opener;
     std::unique_ptr<client::FileReader> reader;
@@ -130,6 +134,8 @@ struct SimClient::Process {
   };
 
   void StartRead(const std::string& path);
+  void Open(const std::string& path, std::function<void(absl::StatusOr<client::OpenedFile>)> opened);
+  ReadJob& NewReadJob(const std::string& path);
   // The bytes from `from` to the end, for `done`.
   void ReadRest(client::OpenedFile file, uint64_t from,
                 std::function<void(const absl::Status&, std::string bytes)> done);
@@ -147,6 +153,26 @@ struct SimClient::Process {
   void Do(uint64_t id, client::read_action::OperationDone& action);
   void Do(uint64_t id, client::read_action::WakeAt& action);
   void EndRead(uint64_t id, const absl::Status& status);
+  void RemoveRead(uint64_t id);
+  // A call to the datanode: `done` hears the answer of `ask`, or after 2 s that there is none.
+  template <typename Reply>
+  void AskDatanode(const protocol::ReplicaLocation& target, std::function<absl::StatusOr<Reply>(SimDatanode*)> ask,
+                   std::function<void(absl::StatusOr<Reply>)> done);
+
+  // ---- file checksums, in sim_client_checksum.cc ---------------------------------------------------------------
+  struct ChecksumJob {
+    MonotonicTime started;
+    client::OpenedFile file;
+    std::vector<protocol::LocatedBlock> blocks;
+    size_t block = 0;     // the one that is asked for
+    size_t location = 0;  // who is asked
+    client::FileChecksumBuilder told;
+    client::FileChecksumBuilder expected;
+  };
+
+  void StartChecksum(const std::string& path);
+  void AskForBlock(uint64_t id);
+  void EndChecksum(uint64_t id, const absl::Status& status);
 
   // ---- workload, in sim_client.cc ------------------------------------------------------------------------------
   std::string RandomDirectory();
@@ -166,11 +192,30 @@ struct SimClient::Process {
   std::map<uint64_t, std::unique_ptr<WriteJob>> jobs;
   std::map<uint64_t, std::unique_ptr<AppendJob>> appends;
   std::map<uint64_t, std::unique_ptr<ReadJob>> reads;
+  std::map<uint64_t, std::unique_ptr<ChecksumJob>> checksums;
   std::vector<std::unique_ptr<ReadJob>> doomed_reads;
   uint64_t next_job = 0;
   uint64_t running = 0;
   uint64_t extra = 0;  // operations asked for by the test: no successor
   bool feeding = false;
 };
+
+template <typename Reply>
+void SimClient::Process::AskDatanode(const protocol::ReplicaLocation& target,
+                                     std::function<absl::StatusOr<Reply>(SimDatanode*)> ask,
+                                     std::function<void(absl::StatusOr<Reply>)> done) {
+  SimDatanode* datanode = owner.Find(target);
+  SimClient& client = owner;
+  const auto once = [&client, life = owner.processes_, done = std::move(done),
+                     answered = std::make_shared<bool>(false)](absl::StatusOr<Reply> reply) {
+    if (client.processes_ == life && client.running() && !std::exchange(*answered, true)) done(std::move(reply));
+  };
+  owner.network_.Send(owner.node_, datanode->node(), [&client, datanode, once, ask = std::move(ask)] {
+    if (!datanode->running()) return;
+    client.network_.Send(datanode->node(), client.node_, [once, reply = ask(datanode)] { once(reply); });
+  });
+  At(owner.events_.now() + std::chrono::seconds(2),
+     [once] { once(MakeError(absl::StatusCode::kDeadlineExceeded, ErrorReason::kNone, "no answer")); });
+}
 
 }  // namespace dolmen::sim

@@ -519,6 +519,11 @@ absl::StatusOr<protocol::VisibleLengthReply> SimDatanode::VisibleLength(const pr
   return protocol::VisibleLengthReply{length};
 }
 
+absl::StatusOr<protocol::BlockChecksumReply> SimDatanode::Checksum(const protocol::Block& block) {
+  DOLMEN_ASSIGN_OR_RETURN(const auto reader, process_->store->OpenReader(block));
+  return reader->Checksum(block.length);
+}
+
 std::vector<protocol::Block> SimDatanode::Finalized() const {
   std::vector<protocol::Block> blocks;
   for (const protocol::StorageReport& storage : process_->store->StorageReports())

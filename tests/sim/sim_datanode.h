@@ -70,6 +70,7 @@ class SimDatanode {
   void AcceptWrite(const std::shared_ptr<WriteConnection>& connection);
   void AcceptRead(const std::shared_ptr<ReadConnection>& connection, const protocol::ReadRequest& request);
   absl::StatusOr<protocol::VisibleLengthReply> VisibleLength(const protocol::VisibleLengthRequest& request);
+  absl::StatusOr<protocol::BlockChecksumReply> Checksum(const protocol::Block& block);
 
  private:
   struct Process;
