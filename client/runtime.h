@@ -26,7 +26,10 @@ class Runtime {
         random_(seed),
         loop_(&clock_),
         namenode_(std::move(namenode_options), &loop_, NextSeed()),
-        datanodes_(&loop_, [this] { return namenode_.unary(); }),
+        datanodes_(&loop_,
+                   {.unary = [this] { return namenode_.unary(); },
+                    .live_datanodes = [this](LiveDatanodes done) { AskForDatanodes(std::move(done)); }},
+                   NextSeed()),
         leases_(&loop_, &namenode_, std::move(holder)),
         packets_(options_.packet_bytes, kIdlePacketBytes / options_.packet_bytes) {}
   ~Runtime() {
@@ -53,6 +56,9 @@ class Runtime {
   }
 
  private:
+  using LiveDatanodes = std::function<void(absl::StatusOr<std::vector<protocol::DatanodeInfo>>)>;
+  void AskForDatanodes(LiveDatanodes done);
+
   // Payload memory kept for reuse: two full windows (chosen).
   static constexpr size_t kIdlePacketBytes = 32 << 20;
 

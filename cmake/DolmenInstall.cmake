@@ -3,7 +3,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 # One archive of all that Dolmen::client is made of, so that users link one file.
-set(parts client client_core rpc_frames rpc_channels rpc_client rpc_convert rpc_status dolmen_proto common)
+set(parts client client_core rpc_frames rpc_relay rpc_channels rpc_client rpc_convert rpc_status dolmen_proto common)
 set(archive ${PROJECT_BINARY_DIR}/libdolmen_client.a)
 set(script "CREATE ${archive}\n")
 foreach(part ${parts})
@@ -17,9 +17,11 @@ add_custom_command(OUTPUT ${archive}
   COMMENT "Joining libdolmen_client.a" VERBATIM)
 add_custom_target(dolmen_client_archive ALL DEPENDS ${archive})
 
-install(TARGETS dolmen dolmen-namenode dolmen-datanode RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES client/dolmen/client.h common/dolmen/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dolmen)
+install(TARGETS dolmen RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT client)
+install(TARGETS dolmen-namenode RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT namenode)
+install(TARGETS dolmen-datanode RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT datanode)
+install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
+install(FILES client/dolmen/client.h common/dolmen/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dolmen COMPONENT dev)
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
 
@@ -28,4 +30,4 @@ configure_package_config_file(cmake/DolmenConfig.cmake.in ${PROJECT_BINARY_DIR}/
   INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/DolmenConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/DolmenConfig.cmake ${PROJECT_BINARY_DIR}/DolmenConfigVersion.cmake
-  cmake/DolmenArchives.cmake DESTINATION ${package_dir})
+  cmake/DolmenArchives.cmake DESTINATION ${package_dir} COMPONENT dev)

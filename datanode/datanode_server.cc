@@ -142,6 +142,7 @@ bool DatanodeServer::Stop() {
   }
   if (timers_.joinable()) timers_.join();
   node_->peers().Close();
+  node_->relay_peers().Close();
   if (!quiet) return false;
   node_->StopWorkers();
   grpc_.reset();

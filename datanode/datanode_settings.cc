@@ -59,6 +59,9 @@ std::vector<Setting> DatanodeSettingsTable() {
        65536},
       {"datanode_max_streams", int64_t{4096}, "Streams of the whole datanode.", 1, 65536},
       {"datanode_max_transfers", int64_t{4}, "Copies to other datanodes at once.", 1, 1024},
+      {"datanode_max_relays", int64_t{128},
+       "Calls passed on at once to datanodes that a client cannot reach itself; each takes up to 2 MiB of memory.", 0,
+       65536},
       {"datanode_read_threads_per_volume", int64_t{2}, "Threads that read each volume.", 1, 64},
       {"datanode_sync_threads_per_volume", int64_t{4}, "Files synced side by side on each volume.", 1, 64},
       {"datanode_heartbeat_timeout_ms", int64_t{5000}, "A heartbeat without an answer for so long is given up.", 100,
@@ -180,6 +183,7 @@ absl::StatusOr<DatanodeOptions> OptionsFromSettings(const Settings& settings) {
   options.node.limits.readers_per_volume = count("datanode_max_readers_per_volume");
   options.node.limits.streams_in_all = count("datanode_max_streams");
   options.node.limits.transfers = count("datanode_max_transfers");
+  options.node.limits.relays = count("datanode_max_relays");
   options.node.workers.read_threads = count("datanode_read_threads_per_volume");
   options.node.workers.sync_helpers = count("datanode_sync_threads_per_volume") - 1;
   options.node.hop.setup_timeout = ms("datanode_setup_timeout_ms");

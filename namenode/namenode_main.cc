@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,7 +33,9 @@ constexpr char kUsage[] =
     "       dolmen-namenode --metadata-dir DIR [--bind-host HOST] [--port PORT] [--port-file FILE]\n"
     "                       [--config FILE] [--SETTING=VALUE ...]\n"
     "       dolmen-namenode --check --metadata-dir DIR    is the stored namespace consistent? changes nothing\n"
-    "       dolmen-namenode --print-config     a commented sample configuration with every setting\n";
+    "       dolmen-namenode --print-config     a commented sample configuration with every setting\n"
+    "\n"
+    "With the variable DOLMEN_FORMAT=if-empty a start formats a metadata directory in which there is nothing.\n";
 
 constexpr char kProgram[] = "dolmen-namenode";
 
@@ -68,6 +71,15 @@ absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& args) {
   return line;
 }
 
+// Whether a start may format what is empty. Error: kIllegalArgument for a value it does not know.
+absl::StatusOr<bool> FormatsIfEmpty() {
+  const char* const value = std::getenv("DOLMEN_FORMAT");
+  if (value == nullptr || *value == '\0') return false;
+  if (std::string_view(value) == "if-empty") return true;
+  return MakeError(ErrorReason::kIllegalArgument,
+                   absl::StrCat("variable DOLMEN_FORMAT = \"", value, "\" is not valid; allowed: if-empty, or unset"));
+}
+
 absl::Status Configure(const CommandLine& line, Settings* settings) {
   DOLMEN_RETURN_IF_ERROR(LoadDaemonSettings(kProgram, line.flags, settings));
   if (line.force_cluster_id.has_value() && !line.format) {
@@ -81,6 +93,7 @@ absl::Status Configure(const CommandLine& line, Settings* settings) {
   if (settings->Text("namenode_metadata_dir").empty()) {
     return MakeError(ErrorReason::kIllegalArgument, "no metadata directory: give --metadata-dir DIR");
   }
+  DOLMEN_RETURN_IF_ERROR(FormatsIfEmpty().status());
   DOLMEN_RETURN_IF_ERROR(CheckBindHost(*settings, "namenode"));
   DOLMEN_RETURN_IF_ERROR(ToCoreSettings(*settings).status());
   DOLMEN_RETURN_IF_ERROR(StartLog("namenode", settings->Text("log_level")));
@@ -99,6 +112,7 @@ absl::Status Format(FileSystem& fs, const Settings& settings, const CommandLine&
                           "formatting");
   printf("formatted %s: cluster %s, superuser %s\n", settings.Text("namenode_metadata_dir").c_str(),
          info.cluster.value().c_str(), info.superuser.c_str());
+  fflush(stdout);
   return absl::OkStatus();
 }
 
@@ -176,6 +190,15 @@ absl::Status Serve(FileSystem& fs, const Settings& settings, const CommandLine& 
   return absl::OkStatus();
 }
 
+absl::Status FormatIfEmptyAndServe(FileSystem& fs, const Settings& settings, const CommandLine& line) {
+  absl::Status served = Serve(fs, settings, line);
+  if (!*FormatsIfEmpty() || ReasonOf(served) != ErrorReason::kFileNotFound) return served;
+  const absl::Status formatted = Format(fs, settings, line);
+  if (ReasonOf(formatted) == ErrorReason::kFileAlreadyExists) return served;  // something else was not found
+  DOLMEN_RETURN_IF_ERROR(formatted);
+  return Serve(fs, settings, line);
+}
+
 int Main(const std::vector<std::string>& args) {
   mallopt(M_MMAP_THRESHOLD, 64 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
@@ -200,7 +223,7 @@ int Main(const std::vector<std::string>& args) {
   const std::unique_ptr<FileSystem> fs = MakePosixFileSystem();
   const absl::Status done = line->format  ? Format(*fs, settings, *line)
                             : line->check ? Check(*fs, settings)
-                                          : Serve(*fs, settings, *line);
+                                          : FormatIfEmptyAndServe(*fs, settings, *line);
   return done.ok() ? 0 : FailDaemon(kProgram, done, kExitFailed);
 }
 

@@ -27,6 +27,7 @@ constexpr std::string_view kHelp =
     "  dolmen namenode ...             runs the namenode\n"
     "  dolmen datanode ...             runs a datanode\n"
     "  dolmen version\n"
+    "  dolmen --print-config           a commented sample of the settings file, with every setting\n"
     "\n"
     "`dolmen fs` is the same as `dolmen dfs`. Generic options go before the -command:\n"
     "  -fs dolmen://host:port          the file system; else DOLMEN_FS, the settings file, dolmen://localhost:7020\n"
@@ -95,6 +96,10 @@ int RunApp(const App& app, std::vector<std::string> args) {
   if (tool == "namenode" || tool == "datanode") return app.run_daemon("dolmen-" + tool, args);
   if (tool == "version" || tool == "--version") {
     app.streams.out << "Dolmen " << app.version << "\n";
+    return 0;
+  }
+  if (tool == "--print-config") {
+    app.streams.out << SampleShellSettings();
     return 0;
   }
   if (tool == "help" || tool == "--help" || tool == "-help" || tool == "-h") {

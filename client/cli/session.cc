@@ -183,6 +183,8 @@ absl::StatusOr<ShellSettings> LoadShellSettings(const GenericOptions& options, c
   return shell;
 }
 
+std::string SampleShellSettings() { return Settings(SettingTable()).SampleToml(); }
+
 absl::StatusOr<FileSystemClient*> Session::FileSystemFor(const PathText& path) {
   if (path.scheme == "file") {
     if (path.authority.empty()) return Local();

@@ -37,6 +37,9 @@ using Environment = std::function<const char*(const char* name)>;
 // mean something here and ignored otherwise. Errors name the setting, the value and where it came from.
 absl::StatusOr<ShellSettings> LoadShellSettings(const GenericOptions& options, const Environment& environment);
 
+// A commented sample of the settings file.
+std::string SampleShellSettings();
+
 // Makes a client; FileSystemClient::Connect outside tests.
 using Connector = std::function<absl::StatusOr<std::unique_ptr<FileSystemClient>>(std::string_view uri,
                                                                                   const ClientOptions& options)>;

@@ -43,6 +43,7 @@ struct RegisterReply {
   std::string token_key_secret;
   int64_t heartbeat_interval_ms = 0;
   int64_t full_report_interval_ms = 0;
+  WallTime wall;  // the namenode's clock; 0: not said
   friend bool operator==(const RegisterReply&, const RegisterReply&) = default;
 };
 

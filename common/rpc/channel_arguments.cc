@@ -1,5 +1,7 @@
 #include "common/rpc/channel_arguments.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/error.h"
@@ -33,9 +35,11 @@ constexpr int kMaxControlStreams = 128;
 constexpr int kMaxDataStreams = 1024;
 
 constexpr int kHandshakeMs = 10'000;
-// Answers may carry long error texts, with every byte escaped (status_grpc.h); requests carry no metadata of ours.
+// Answers may carry long error texts, with every byte escaped (status_grpc.h); requests for block data a datanode with
+// all of its addresses (relay.h).
 constexpr int kMaxReplyMetadataBytes = 128 << 10;
-constexpr int kMaxRequestMetadataBytes = 16 << 10;
+constexpr int kMaxControlRequestMetadataBytes = 16 << 10;
+constexpr int kMaxDataRequestMetadataBytes = 64 << 10;
 
 // For both sides: what we don't use costs nothing.
 template <typename SetInt>
@@ -57,7 +61,8 @@ std::string TargetOf(std::string_view host, uint16_t port) {
   return absl::StrCat("dns:///", HostAndPort(host, port));
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(std::string_view host, uint16_t port, int max_message_bytes) {
+std::shared_ptr<grpc::Channel> MakeChannel(std::string_view host, uint16_t port, int max_message_bytes,
+                                           ClientInterceptors interceptors = {}) {
   grpc::ChannelArguments arguments;
   SetCommon([&arguments](const char* name, int value) { arguments.SetInt(name, value); });
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
@@ -74,7 +79,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(std::string_view host, uint16_t port,
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxReplyMetadataBytes);
   arguments.SetMaxReceiveMessageSize(max_message_bytes);
   arguments.SetMaxSendMessageSize(max_message_bytes);
-  return grpc::CreateCustomChannel(TargetOf(host, port), grpc::InsecureChannelCredentials(), arguments);
+  return grpc::experimental::CreateCustomChannelWithInterceptors(
+      TargetOf(host, port), grpc::InsecureChannelCredentials(), arguments, std::move(interceptors));
 }
 
 void LogFromGrpc(gpr_log_func_args* line) { spdlog::debug("grpc: {}:{}: {}", line->file, line->line, line->message); }
@@ -91,18 +97,19 @@ std::shared_ptr<grpc::Channel> MakeControlChannel(std::string_view host, uint16_
   return MakeChannel(host, port, kMaxControlMessageBytes);
 }
 
-std::shared_ptr<grpc::Channel> MakeDataChannel(std::string_view host, uint16_t port) {
-  return MakeChannel(host, port, kMaxDataMessageBytes);
+std::shared_ptr<grpc::Channel> MakeDataChannel(std::string_view host, uint16_t port, ClientInterceptors interceptors) {
+  return MakeChannel(host, port, kMaxDataMessageBytes, std::move(interceptors));
 }
 
 void ApplyServerArguments(grpc::ServerBuilder* builder, Traffic traffic) {
   SetCommon([builder](const char* name, int value) { builder->AddChannelArgument(name, value); });
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kLeastPingIntervalMs);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
-  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxRequestMetadataBytes);
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   const bool is_control = traffic == Traffic::kControl;
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, is_control ? kMaxControlStreams : kMaxDataStreams);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
+                              is_control ? kMaxControlRequestMetadataBytes : kMaxDataRequestMetadataBytes);
   const int max_message_bytes = is_control ? kMaxControlMessageBytes : kMaxDataMessageBytes;
   builder->SetMaxReceiveMessageSize(max_message_bytes);
   builder->SetMaxSendMessageSize(max_message_bytes);

@@ -5,15 +5,20 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "grpcpp/channel.h"
 #include "grpcpp/server_builder.h"
+#include "grpcpp/support/client_interceptor.h"
 
 namespace dolmen::rpc {
 
 // Bounds of one message, both ways. A packet of 1 MiB with its checksums fits the data bound.
 inline constexpr int kMaxControlMessageBytes = 4 << 20;
 inline constexpr int kMaxDataMessageBytes = 2 << 20;
+
+// Run on each call of a channel.
+using ClientInterceptors = std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>>;
 
 // What a server carries: calls to the namenode, or block bytes.
 enum class Traffic { kControl, kData };
@@ -23,7 +28,8 @@ enum class Traffic { kControl, kData };
 // address; "localhost" is 127.0.0.1. Reconnects by itself, after 50 ms to 1 s (gRPC 1.51 rounds what is below 100 ms up
 // to that).
 std::shared_ptr<grpc::Channel> MakeControlChannel(std::string_view host, uint16_t port);
-std::shared_ptr<grpc::Channel> MakeDataChannel(std::string_view host, uint16_t port);
+std::shared_ptr<grpc::Channel> MakeDataChannel(std::string_view host, uint16_t port,
+                                               ClientInterceptors interceptors = {});
 
 // Everything but addresses and services. A second process never binds the same port; compressed messages are refused.
 void ApplyServerArguments(grpc::ServerBuilder* builder, Traffic traffic = Traffic::kControl);

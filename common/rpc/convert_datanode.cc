@@ -238,6 +238,7 @@ v1::RegisterReply ToProto(const protocol::RegisterReply& from) {
   to.set_token_key_secret(from.token_key_secret);
   to.set_heartbeat_interval_ms(from.heartbeat_interval_ms);
   to.set_full_report_interval_ms(from.full_report_interval_ms);
+  to.set_wall_ms(from.wall.ms);
   return to;
 }
 
@@ -248,11 +249,13 @@ absl::StatusOr<protocol::RegisterReply> FromProto(const v1::RegisterReply& from)
   DOLMEN_RETURN_IF_ERROR(CheckBytes("token_key_secret", from.token_key_secret(), kMaxKeyBytes));
   DOLMEN_RETURN_IF_ERROR(CheckNotNegative("heartbeat_interval_ms", from.heartbeat_interval_ms()));
   DOLMEN_RETURN_IF_ERROR(CheckNotNegative("full_report_interval_ms", from.full_report_interval_ms()));
+  DOLMEN_RETURN_IF_ERROR(CheckNotNegative("wall_ms", from.wall_ms()));
   to.session = from.session();
   to.token_key_id = from.token_key_id();
   to.token_key_secret = from.token_key_secret();
   to.heartbeat_interval_ms = from.heartbeat_interval_ms();
   to.full_report_interval_ms = from.full_report_interval_ms();
+  to.wall = WallTime{from.wall_ms()};
   return to;
 }
 

@@ -284,14 +284,6 @@ grpc::ByteBuffer EncodeReadRequest(const protocol::ReadRequest& request) {
   return BufferOf(ToProto(request).SerializeAsString());
 }
 
-grpc::ByteBuffer EncodeVisibleLengthRequest(const protocol::VisibleLengthRequest& request) {
-  return BufferOf(ToProto(request).SerializeAsString());
-}
-
-grpc::ByteBuffer EncodeVisibleLengthReply(const protocol::VisibleLengthReply& reply) {
-  return BufferOf(ToProto(reply).SerializeAsString());
-}
-
 absl::StatusOr<std::variant<protocol::WriteSetup, protocol::Packet>> DecodeWriteFrame(grpc::ByteBuffer buffer) {
   using Frame = std::variant<protocol::WriteSetup, protocol::Packet>;
   SliceReader reader(buffer);
@@ -347,14 +339,6 @@ absl::StatusOr<protocol::Ack> DecodeAck(grpc::ByteBuffer buffer) {
 
 absl::StatusOr<protocol::ReadRequest> DecodeReadRequest(grpc::ByteBuffer buffer) {
   return DecodeSmall<protocol::ReadRequest, v1::ReadBlockRequest>("read request", buffer);
-}
-
-absl::StatusOr<protocol::VisibleLengthRequest> DecodeVisibleLengthRequest(grpc::ByteBuffer buffer) {
-  return DecodeSmall<protocol::VisibleLengthRequest, v1::VisibleLengthRequest>("visible length request", buffer);
-}
-
-absl::StatusOr<protocol::VisibleLengthReply> DecodeVisibleLengthReply(grpc::ByteBuffer buffer) {
-  return DecodeSmall<protocol::VisibleLengthReply, v1::VisibleLengthReply>("visible length reply", buffer);
 }
 
 }  // namespace dolmen::rpc

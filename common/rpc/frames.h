@@ -23,7 +23,6 @@ namespace dolmen::rpc {
 
 inline constexpr char kWriteBlockMethod[] = "/dolmen.v1.DataTransfer/WriteBlock";
 inline constexpr char kReadBlockMethod[] = "/dolmen.v1.DataTransfer/ReadBlock";
-inline constexpr char kGetVisibleLengthMethod[] = "/dolmen.v1.DataTransfer/GetVisibleLength";
 
 inline constexpr size_t kMinSharedBytes = 512;
 // One checksum per chunk of the largest payload, and one more.
@@ -37,8 +36,6 @@ grpc::ByteBuffer EncodePacket(const protocol::Packet& packet);
 grpc::ByteBuffer EncodeReadChunk(const protocol::ReadChunk& chunk);
 grpc::ByteBuffer EncodeAck(const protocol::Ack& ack);
 grpc::ByteBuffer EncodeReadRequest(const protocol::ReadRequest& request);
-grpc::ByteBuffer EncodeVisibleLengthRequest(const protocol::VisibleLengthRequest& request);
-grpc::ByteBuffer EncodeVisibleLengthReply(const protocol::VisibleLengthReply& reply);
 
 // Decoding never crashes and never allocates by a size it has not checked. Unknown fields are skipped. Whether the
 // checksums fit the payload is not looked at here.
@@ -47,7 +44,5 @@ absl::StatusOr<std::variant<protocol::WriteSetup, protocol::Packet>> DecodeWrite
 absl::StatusOr<protocol::ReadChunk> DecodeReadChunk(grpc::ByteBuffer buffer);
 absl::StatusOr<protocol::Ack> DecodeAck(grpc::ByteBuffer buffer);
 absl::StatusOr<protocol::ReadRequest> DecodeReadRequest(grpc::ByteBuffer buffer);
-absl::StatusOr<protocol::VisibleLengthRequest> DecodeVisibleLengthRequest(grpc::ByteBuffer buffer);
-absl::StatusOr<protocol::VisibleLengthReply> DecodeVisibleLengthReply(grpc::ByteBuffer buffer);
 
 }  // namespace dolmen::rpc

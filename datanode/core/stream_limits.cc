@@ -32,6 +32,10 @@ absl::Status StreamLimits::Acquire(StreamKind kind, const StorageId& storage) {
       if (transfers_ >= options_.transfers) return Busy("copies to other datanodes", options_.transfers);
       ++transfers_;
       break;
+    case StreamKind::kRelay:
+      if (relays_ >= options_.relays) return Busy("calls passed on to other datanodes", options_.relays);
+      ++relays_;
+      break;
   }
   ++streams_;
   return absl::OkStatus();
@@ -39,9 +43,10 @@ absl::Status StreamLimits::Acquire(StreamKind kind, const StorageId& storage) {
 
 void StreamLimits::Release(StreamKind kind, const StorageId& storage) {
   Counts& counts = volumes_[storage];
-  uint32_t& count = kind == StreamKind::kWrite  ? counts.writers
-                    : kind == StreamKind::kRead ? counts.readers
-                                                : transfers_;
+  uint32_t& count = kind == StreamKind::kWrite   ? counts.writers
+                    : kind == StreamKind::kRead  ? counts.readers
+                    : kind == StreamKind::kRelay ? relays_
+                                                 : transfers_;
   DOLMEN_CHECK(count > 0 && streams_ > 0, "a stream was released twice");
   --count;
   --streams_;

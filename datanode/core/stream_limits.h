@@ -10,12 +10,13 @@
 
 namespace dolmen::datanode {
 
-enum class StreamKind : uint8_t { kWrite, kRead, kTransfer };
+enum class StreamKind : uint8_t { kWrite, kRead, kTransfer, kRelay };
 
 struct StreamLimitOptions {
   uint32_t writers_per_volume = 128;
   uint32_t readers_per_volume = 512;
   uint32_t transfers = 4;          // copies to other datanodes, of the whole node
+  uint32_t relays = 128;           // calls passed on to other datanodes, of the whole node (chosen)
   uint32_t streams_in_all = 4096;  // HDFS: dfs.datanode.max.transfer.threads
 };
 
@@ -25,6 +26,7 @@ class StreamLimits {
   explicit StreamLimits(const StreamLimitOptions& options) : options_(options) {}
 
   // Counts one stream, or answers kBusy naming the limit. Each OK is followed by one Release with the same arguments.
+  // `storage` is of no matter to relays.
   absl::Status Acquire(StreamKind kind, const StorageId& storage);
   void Release(StreamKind kind, const StorageId& storage);
 
@@ -41,6 +43,7 @@ class StreamLimits {
   std::map<StorageId, Counts> volumes_;
   uint32_t streams_ = 0;
   uint32_t transfers_ = 0;
+  uint32_t relays_ = 0;
 };
 
 }  // namespace dolmen::datanode

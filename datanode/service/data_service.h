@@ -1,4 +1,5 @@
-// The gRPC service for block bytes: raw methods where payload flows, so that it is never copied by protobuf.
+// The gRPC service for block bytes: raw methods where payload flows, so that it is never copied by protobuf. What is
+// meant for another datanode is passed on (relay_stream.h).
 #pragma once
 
 #include "datanode/service/node.h"
@@ -9,7 +10,7 @@ namespace dolmen::datanode {
 // `node` is not owned and outlives the server.
 class DataService final
     : public v1::DataTransfer::WithRawCallbackMethod_WriteBlock<v1::DataTransfer::WithRawCallbackMethod_ReadBlock<
-          v1::DataTransfer::WithRawCallbackMethod_GetVisibleLength<v1::DataTransfer::WithCallbackMethod_GetLocalInfo<
+          v1::DataTransfer::WithCallbackMethod_GetVisibleLength<v1::DataTransfer::WithCallbackMethod_GetLocalInfo<
               v1::DataTransfer::WithCallbackMethod_GetBlockChecksum<v1::DataTransfer::Service>>>>> {
  public:
   explicit DataService(Node* node) : node_(node) {}
@@ -18,8 +19,9 @@ class DataService final
       grpc::CallbackServerContext* context) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadBlock(grpc::CallbackServerContext* context,
                                                         const grpc::ByteBuffer* request) override;
-  grpc::ServerUnaryReactor* GetVisibleLength(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                             grpc::ByteBuffer* reply) override;
+  grpc::ServerUnaryReactor* GetVisibleLength(grpc::CallbackServerContext* context,
+                                             const v1::VisibleLengthRequest* request,
+                                             v1::VisibleLengthReply* reply) override;
   grpc::ServerUnaryReactor* GetLocalInfo(grpc::CallbackServerContext* context, const v1::LocalInfoRequest* request,
                                          v1::LocalInfoReply* reply) override;
   grpc::ServerUnaryReactor* GetBlockChecksum(grpc::CallbackServerContext* context,

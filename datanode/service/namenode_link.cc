@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <cstdlib>
+
 #include "common/error.h"
 #include "common/rpc/channel_arguments.h"
 #include "common/rpc/convert_datanode.h"
@@ -10,6 +12,8 @@
 
 namespace dolmen::datanode {
 namespace {
+
+constexpr std::chrono::milliseconds kClocksMayDiffer{60'000};  // without a word (chosen)
 
 KnownNamenode KnownTo(const BlockStore& store) {
   const StoreIdentity identity = store.identity();
@@ -69,6 +73,10 @@ void NamenodeLink::Run() {
   std::deque<SessionEvent> events{session_event::Tick{}};
   for (;;) {
     for (SessionEvent& event : events) {
+      if (const auto* answered = std::get_if<session_event::RegisterAnswered>(&event);
+          answered != nullptr && answered->reply.ok()) {
+        CompareClocks(answered->reply->wall);
+      }
       for (SessionAction& action : session_.Step(std::move(event), node_->clock().Now())) {
         std::visit([this](auto& one) { Do(one); }, action);
       }
@@ -104,6 +112,14 @@ void NamenodeLink::Do(session_action::SendRegister& action) {
   Call<session_event::RegisterAnswered, protocol::RegisterReply>(
       reports_.get(), &v1::DatanodeNamenode::Stub::PrepareAsyncRegister, rpc::ToProto(action.message), action.request,
       options_.register_timeout);
+}
+
+void NamenodeLink::CompareClocks(WallTime namenode) const {
+  if (namenode.ms == 0) return;
+  const int64_t ahead_ms = node_->clock().WallNow().ms - namenode.ms;
+  if (std::abs(ahead_ms) < kClocksMayDiffer.count()) return;
+  spdlog::warn("this machine's clock is {} s {} the namenode's; tokens are judged by it, so set both clocks (NTP)",
+               std::abs(ahead_ms) / 1000, ahead_ms > 0 ? "ahead of" : "behind");
 }
 
 void NamenodeLink::Do(session_action::SendHeartbeat& action) {

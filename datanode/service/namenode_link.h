@@ -38,6 +38,8 @@ class NamenodeLink {
   void Run();
   void Enqueue(SessionEvent event);
 
+  // Says so when they differ by much.
+  void CompareClocks(WallTime namenode) const;
   void Do(session_action::SendRegister& action);
   void Do(session_action::SendHeartbeat& action);
   void Do(session_action::SendIncremental& action);

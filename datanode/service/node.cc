@@ -268,6 +268,7 @@ bool Node::WaitUntilQuiet(Duration timeout) {
 void Node::Tick() {
   const MonotonicTime now = clock_->Now();
   peers_.Poll(now);
+  relay_peers_.Poll(now);
   for (const std::shared_ptr<LiveStream>& stream : LiveStreams()) stream->Tick(now);
 }
 

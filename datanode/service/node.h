@@ -58,6 +58,8 @@ class Node final : public ReplicaInventory {
   const NodeOptions& options() const { return options_; }
   Duration Uptime() const { return clock_->Now() - started_; }
   PeerChannels& peers() { return peers_; }
+  // For calls that are passed on: who makes them must not be able to close the connections of pipelines.
+  PeerChannels& relay_peers() { return relay_peers_; }
   // nullptr for a storage of another node.
   VolumeWorkers* WorkersOf(const StorageId& storage);
 
@@ -137,7 +139,8 @@ class Node final : public ReplicaInventory {
   const NodeOptions options_;
   const Clock* const clock_;
   const MonotonicTime started_;
-  PeerChannels peers_;
+  PeerChannels peers_{1024};  // connections kept (chosen)
+  PeerChannels relay_peers_{64};
   ReportFunction report_;                                        // constant once set
   std::map<StorageId, std::unique_ptr<VolumeWorkers>> workers_;  // constant after construction
 

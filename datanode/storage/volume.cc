@@ -85,8 +85,11 @@ absl::Status CreateDirectoriesDurably(FileSystem& fs, const std::string& path) {
 absl::StatusOr<Volume::Found> Volume::Look(FileSystem& fs, const std::string& directory) {
   DOLMEN_RETURN_IF_ERROR(CreateDirectoriesDurably(fs, directory));
   Found found{.directory = directory};
-  DOLMEN_ASSIGN_OR_RETURN(found.lock, fs.Lock(JoinPath(directory, kLockName)),
-                          "another datanode is using this directory");
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = fs.Lock(JoinPath(directory, kLockName));
+  if (ReasonOf(lock.status()) == ErrorReason::kBusy) {
+    return Annotate(lock.status(), "another datanode is using this directory");
+  }
+  DOLMEN_ASSIGN_OR_RETURN(found.lock, std::move(lock));
   const std::string identity_path = JoinPath(directory, kIdentityFileName);
   DOLMEN_ASSIGN_OR_RETURN(const bool has_identity, fs.Exists(identity_path));
   if (has_identity) {

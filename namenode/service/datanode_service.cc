@@ -29,6 +29,7 @@ void DatanodeService::Register(const v1::RegisterRequest& request, const std::st
       core_->Post([this, registration = *std::move(registration), done](NamenodeCore& core, MonotonicTime now) {
         absl::StatusOr<protocol::RegisterReply> reply = core.Register(registration, now);
         if (!reply.ok()) return done(reply.status());
+        reply->wall = clock_->WallNow();
         {
           // The board must know the session before the datanode can use it.
           MutexLock lock(&board_->mutex);

@@ -13,6 +13,7 @@ namespace dolmen::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using Arguments = std::vector<std::string>;
 
@@ -85,6 +86,10 @@ TEST_F(DatanodeMainTest, BadInputGetsOneClearLine) {
   EXPECT_FALSE(std::filesystem::exists(dir));
   ExpectLine({"--data-dirs", dir + "," + dir}, kFailed, "twice");
   ExpectLine({"--data-dirs", "/proc/nothing"}, kFailed, "/proc/nothing");
+  const std::string odd = root_ + "/odd";
+  std::filesystem::create_directories(odd + "/in_use.lock");  // can't be opened, but nobody has it
+  ExpectLine({"--data-dirs", odd}, kFailed, "in_use.lock");
+  EXPECT_THAT(ExternalCluster::ReadFile(log_), Not(HasSubstr("another datanode")));
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_EQ(Run({"--print-config"}), 0);
 }
@@ -139,6 +144,40 @@ TEST_F(NamenodeMainTest, FormatsOnceServesStopsCleanlyAndRefusesASecondOne) {
   EXPECT_EQ(Stop(SIGKILL), 128 + SIGKILL);
   StartGood({"--metadata-dir", metadata_});
   EXPECT_EQ(Stop(SIGINT), 0);
+}
+
+// A variable of the environment, while it lives.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Variable() { unsetenv(name_); }
+
+ private:
+  const char* const name_;
+};
+
+TEST_F(NamenodeMainTest, FormatsWhatIsEmptyWhenToldTo) {
+  {
+    const Variable format("DOLMEN_FORMAT", "always");
+    ExpectLine({"--metadata-dir", metadata_}, kBadUsage, "if-empty");
+    EXPECT_FALSE(std::filesystem::exists(metadata_));
+  }
+  const Variable format("DOLMEN_FORMAT", "if-empty");
+  StartGood({"--metadata-dir", metadata_});
+  const std::string log = ExternalCluster::ReadFile(log_);
+  const size_t at = log.find("formatted " + metadata_ + ": cluster ");
+  ASSERT_NE(at, std::string::npos) << log;
+  const std::string cluster = log.substr(log.find("CID", at), log.find(',', at) - log.find("CID", at));
+  EXPECT_EQ(Stop(SIGKILL), 128 + SIGKILL);
+
+  StartGood({"--metadata-dir", metadata_});  // the same namespace
+  EXPECT_THAT(ExternalCluster::ReadFile(log_), AllOf(HasSubstr(cluster), Not(HasSubstr("formatted"))));
+  EXPECT_EQ(Stop(SIGTERM), 0);
+
+  const std::string foreign = root_ + "/foreign";
+  std::filesystem::create_directories(foreign + "/photos");
+  ExpectLine({"--metadata-dir", foreign}, kFailed, "photos");
+  ExpectLine({"--metadata-dir", metadata_, "--namenode-group-mapping-file", root_ + "/missing"}, kFailed, "missing");
 }
 
 }  // namespace

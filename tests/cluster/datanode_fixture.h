@@ -42,6 +42,7 @@ class FakeNamenode {
                        reply.token_key_secret = key_.secret;
                        reply.heartbeat_interval_ms = 20;
                        reply.full_report_interval_ms = 3'600'000;
+                       reply.wall = wall_;
                        nodes_[request.info().uuid()] = *rpc::FromProto(request);
                        done(rpc::ToProto(reply));
                      });
@@ -82,6 +83,11 @@ class FakeNamenode {
     MutexLock lock(&mutex_);
     identity_ = std::move(identity);
   }
+  // What it says its clock is.
+  void SetWall(WallTime wall) {
+    MutexLock lock(&mutex_);
+    wall_ = wall;
+  }
   void Order(const DatanodeUuid& datanode, protocol::DatanodeCommand command) {
     MutexLock lock(&mutex_);
     commands_[datanode.value()].push_back(std::move(command));
@@ -111,6 +117,7 @@ class FakeNamenode {
   mutable Mutex mutex_;
   protocol::NamenodeIdentity identity_ ABSL_GUARDED_BY(mutex_){
       .cluster = ClusterId("CID-1"), .epoch = Epoch(1), .incarnation = "a"};
+  WallTime wall_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, protocol::RegisterRequest> nodes_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<protocol::DatanodeCommand>> commands_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, BlockId>, protocol::ReportedReplica> states_ ABSL_GUARDED_BY(mutex_);
@@ -196,7 +203,7 @@ class DatanodeFixture : public ::testing::Test {
   class Writer {
    public:
     Writer(DatanodeFixture* fixture, const protocol::ReplicaLocation& first, const protocol::WriteSetup& setup)
-        : state_(std::make_shared<State>()) {
+        : fixture_(fixture), state_(std::make_shared<State>()) {
       stream_ = PipelineStream::Open(&fixture->channels_, first, setup, std::chrono::seconds(5), fixture->clock_.Now(),
                                      {.ack =
                                           [state = state_](protocol::Ack ack) {
@@ -237,6 +244,7 @@ class DatanodeFixture : public ::testing::Test {
     // True when this many acks (the setup's counts) came, all OK.
     bool WaitAcks(size_t count) {
       const bool came = Eventually([&] {
+        fixture_->channels_.Poll(fixture_->clock_.Now());
         MutexLock lock(&state_->mutex);
         return state_->acks.size() >= count || state_->ended.has_value();
       });
@@ -249,6 +257,7 @@ class DatanodeFixture : public ::testing::Test {
     }
     absl::Status WaitEnd() {
       const bool came = Eventually([&] {
+        fixture_->channels_.Poll(fixture_->clock_.Now());
         MutexLock lock(&state_->mutex);
         return state_->ended.has_value();
       });
@@ -267,6 +276,7 @@ class DatanodeFixture : public ::testing::Test {
       std::vector<protocol::Ack> acks ABSL_GUARDED_BY(mutex);
       std::optional<absl::Status> ended ABSL_GUARDED_BY(mutex);
     };
+    DatanodeFixture* const fixture_;
     const std::shared_ptr<State> state_;
     std::shared_ptr<PipelineStream> stream_;
     uint64_t next_ = 0;

@@ -1,7 +1,12 @@
+#include <sstream>
+
 #include "common/fault_point.h"
 #include "common/faulty_file_system.h"
 #include "common/random.h"
 #include "common/version.h"
+#include "gmock/gmock.h"
+#include "spdlog/sinks/ostream_sink.h"
+#include "spdlog/spdlog.h"
 #include "tests/cluster/datanode_fixture.h"
 
 namespace dolmen::datanode {
@@ -9,6 +14,8 @@ namespace {
 
 using protocol::Block;
 using protocol::ReplicaState;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 class DatanodeServiceTest : public DatanodeFixture {
  protected:
@@ -55,6 +62,25 @@ TEST_F(DatanodeServiceTest, WhoAsksIsToldHowLongItRunsAndOfWhatVersionItIs) {
   EXPECT_LT(reply.uptime_seconds(), 60u);
   EXPECT_EQ(reply.software_version(), kVersion);
   EXPECT_EQ(reply.config_version(), "datanode-1");
+}
+
+TEST_F(DatanodeServiceTest, ClocksThatDifferAreSaidTo) {
+  // spdlog writes one line at a time; read only when the datanode has stopped.
+  const auto log_of = [this](int64_t ahead_ms) {
+    std::ostringstream lines;
+    const auto before = spdlog::default_logger();
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines)));
+    namenode_->SetWall({clock_.WallNow().ms - ahead_ms});
+    Start(0);
+    EXPECT_TRUE(WaitRegistered(0));
+    Stop(0);
+    spdlog::set_default_logger(before);
+    return lines.str();
+  };
+  EXPECT_THAT(log_of(3'600'000), HasSubstr("s ahead of the namenode's"));
+  EXPECT_THAT(log_of(-3'600'000), HasSubstr("s behind the namenode's"));
+  EXPECT_THAT(log_of(20'000), Not(HasSubstr("clock")));
 }
 
 TEST_F(DatanodeServiceTest, FlushedBytesAreVisibleWhileTheBlockIsWritten) {

@@ -19,6 +19,7 @@
 #include "common/rpc/convert_client.h"
 #include "common/rpc/convert_data.h"
 #include "common/rpc/convert_types.h"
+#include "common/rpc/relay.h"
 #include "common/rpc/status_grpc.h"
 #include "grpcpp/server_builder.h"
 #include "proto/client_namenode.grpc.pb.h"
@@ -62,21 +63,68 @@ class FakeDatanode final : public v1::DataTransfer::Service {
                          .rack = "/default-rack",
                          .http_port = 1};
     location.datanode.addresses.push_back(
-        {.network = "default", .host = "127.0.0.1", .port = static_cast<uint16_t>(port_)});
+        {.network = "default", .host = "127.0.0.1", .port = static_cast<uint16_t>(hidden ? 1 : port_)});
     location.storage = StorageId("storage-of-" + uuid_);
     return location;
   }
   // Advertised before the real one.
   void AddAddress(protocol::Address address) { extra_addresses_.push_back(std::move(address)); }
 
+  int port() const { return port_; }
+
+  std::atomic<bool> hidden = false;  // advertises an address where nobody is
+  // Those it passes calls on to.
+  void Reach(std::vector<FakeDatanode*> datanodes) {
+    MutexLock lock(&disk_->mutex);
+    reaches_ = std::move(datanodes);
+  }
+  std::atomic<int> relayed = 0;
   std::atomic<int> writes = 0;
   std::atomic<int> reads = 0;
   std::atomic<int> reopened = 0;            // setups of replicas that were there
   std::atomic<int> refuse_setups = 0;       // so many are refused with kNoSpace
   std::atomic<int> break_write_after = -1;  // packets, then the stream breaks
 
-  grpc::Status WriteBlock(grpc::ServerContext*,
+  grpc::Status WriteBlock(grpc::ServerContext* context,
                           grpc::ServerReaderWriter<v1::AckFrame, v1::WriteFrame>* stream) override {
+    return Meant(*context, [&](FakeDatanode* datanode) { return datanode->Write(stream); });
+  }
+  grpc::Status ReadBlock(grpc::ServerContext* context, const v1::ReadBlockRequest* request,
+                         grpc::ServerWriter<v1::ReadFrame>* writer) override {
+    return Meant(*context, [&](FakeDatanode* datanode) { return datanode->Read(request, writer); });
+  }
+  grpc::Status GetLocalInfo(grpc::ServerContext* context, const v1::LocalInfoRequest*,
+                            v1::LocalInfoReply* reply) override {
+    return Meant(*context, [&](FakeDatanode* datanode) {
+      reply->set_datanode(datanode->uuid_);
+      return grpc::Status::OK;
+    });
+  }
+  grpc::Status GetVisibleLength(grpc::ServerContext* context, const v1::VisibleLengthRequest* request,
+                                v1::VisibleLengthReply* reply) override {
+    return Meant(*context, [&](FakeDatanode* datanode) { return datanode->VisibleLength(request, reply); });
+  }
+
+ private:
+  // `serve` with the datanode that is meant, itself or one it reaches.
+  template <typename Serve>
+  grpc::Status Meant(const grpc::ServerContext& context, Serve serve) {
+    if (!rpc::IsRelayed(context)) return serve(this);
+    ++relayed;
+    const absl::StatusOr<protocol::DatanodeInfo> target = rpc::RelayTarget(context);
+    if (!target.ok()) return rpc::ToGrpc(target.status());
+    std::vector<FakeDatanode*> reaches;
+    {
+      MutexLock lock(&disk_->mutex);
+      reaches = reaches_;
+    }
+    for (FakeDatanode* datanode : reaches) {
+      if (datanode->uuid_ == target->uuid.value()) return serve(datanode);
+    }
+    return rpc::ToGrpc(MakeError(ErrorReason::kUnreachable, "not reached from here"));
+  }
+
+  grpc::Status Write(grpc::ServerReaderWriter<v1::AckFrame, v1::WriteFrame>* stream) {
     ++writes;
     v1::WriteFrame frame;
     if (!stream->Read(&frame)) return grpc::Status::OK;
@@ -107,8 +155,7 @@ class FakeDatanode final : public v1::DataTransfer::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status ReadBlock(grpc::ServerContext*, const v1::ReadBlockRequest* request,
-                         grpc::ServerWriter<v1::ReadFrame>* writer) override {
+  grpc::Status Read(const v1::ReadBlockRequest* request, grpc::ServerWriter<v1::ReadFrame>* writer) {
     ++reads;
     std::string bytes;
     bool flipped = false;
@@ -136,8 +183,7 @@ class FakeDatanode final : public v1::DataTransfer::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status GetVisibleLength(grpc::ServerContext*, const v1::VisibleLengthRequest* request,
-                                v1::VisibleLengthReply* reply) override {
+  grpc::Status VisibleLength(const v1::VisibleLengthRequest* request, v1::VisibleLengthReply* reply) {
     const absl::StatusOr<protocol::VisibleLengthRequest> asked = rpc::FromProto(*request);
     if (!asked.ok()) return rpc::ToGrpc(asked.status());
     MutexLock lock(&disk_->mutex);
@@ -147,7 +193,6 @@ class FakeDatanode final : public v1::DataTransfer::Service {
     return grpc::Status::OK;
   }
 
- private:
   absl::Status Reopen(const protocol::WriteSetup& setup) {
     ++reopened;
     if (*setup.append_to >= setup.block.stamp) return MakeError(ErrorReason::kStaleGenerationStamp, "an old stamp");
@@ -173,6 +218,7 @@ class FakeDatanode final : public v1::DataTransfer::Service {
   const std::string uuid_;
   FakeDisk* const disk_;
   std::vector<protocol::Address> extra_addresses_;
+  std::vector<FakeDatanode*> reaches_;  // guarded by the disk's mutex
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -352,6 +398,13 @@ class FakeNamenode final : public v1::ClientNamenode::Service {
   }
   grpc::Status RenewLease(grpc::ServerContext*, const v1::RenewLeaseRequest*, v1::RenewLeaseReply*) override {
     ++renewals;
+    return grpc::Status::OK;
+  }
+  grpc::Status GetDatanodeReport(grpc::ServerContext*, const v1::GetDatanodeReportRequest*,
+                                 v1::GetDatanodeReportReply* reply) override {
+    protocol::GetDatanodeReportReply answer;
+    for (FakeDatanode* datanode : datanodes) answer.datanodes.push_back({.info = datanode->Location().datanode});
+    *reply = rpc::ToProto(answer);
     return grpc::Status::OK;
   }
   grpc::Status ReportBadReplica(grpc::ServerContext*, const v1::ReportBadReplicaRequest*,

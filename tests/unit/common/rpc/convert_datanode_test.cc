@@ -75,7 +75,7 @@ TEST(ConvertDatanodeTest, EveryMessageSurvivesARoundTrip) {
   ExpectSurvives(registration);
   registration.cluster.reset();
   ExpectSurvives(registration);
-  ExpectSurvives(protocol::RegisterReply{SomeNamenode(), 9, 2, std::string(32, '\xee'), 3000, 3'600'000});
+  ExpectSurvives(protocol::RegisterReply{SomeNamenode(), 9, 2, std::string(32, '\xee'), 3000, 3'600'000, WallTime{77}});
   ExpectSurvives(protocol::HeartbeatRequest{DatanodeUuid("dn-1"), 9, {SomeStorage()}, 3, 1});
   ExpectSurvives(protocol::HeartbeatReply{
       SomeNamenode(),

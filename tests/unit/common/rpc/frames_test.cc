@@ -171,9 +171,6 @@ TEST(FramesTest, SetupsAcksAndRequestsSurviveARoundTrip) {
 
   const protocol::ReadRequest read{{BlockId(16), GenerationStamp(1001), 5}, 1, 2, "t", "c"};
   EXPECT_TRUE(*DecodeReadRequest(EncodeReadRequest(read)) == read);
-  const protocol::VisibleLengthRequest ask{{BlockId(16), GenerationStamp(1001), 5}, "t"};
-  EXPECT_TRUE(*DecodeVisibleLengthRequest(EncodeVisibleLengthRequest(ask)) == ask);
-  EXPECT_EQ(DecodeVisibleLengthReply(EncodeVisibleLengthReply({77}))->length, 77u);
 }
 
 TEST(FramesTest, AnySplitIntoSlicesReadsTheSame) {
