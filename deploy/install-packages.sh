@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   # tools
-  build-essential cmake ninja-build ccache mold pkg-config git ca-certificates python3 doxygen
+  build-essential cmake ninja-build ccache mold pkg-config git ca-certificates python3 doxygen file
   # RPC: code generators, and the static archives that all binaries are linked with (libgrpc-dev brings upb and
   # address_sorting, the others grpc++, protobuf, abseil, c-ares, re2, ssl and crypto)
   protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc-dev libgrpc++-dev

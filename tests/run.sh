@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs every gating test. With --long: everything else instead.
 #
 #   tests/run.sh              the gate: release build with all gating tests, ASan+UBSan build with unit and sim tests
-#   tests/run.sh --long       the rest: TSan, more seeds, long crash runs
+#   tests/run.sh --long       the rest: TSan, more seeds, long crash runs, containers and packages
 #   tests/run.sh --preset P [CTEST ARGS ...]   one preset only, e.g.
 #   tests/run.sh --preset release -R unit.common.crc32c_test      one test
 #
@@ -38,6 +38,8 @@ case ${1:-} in
   --long)
     build release
     check release -L long
+    build release debs
+    tests/compose/run.sh
     build asan
     check asan -L 'cluster|fuzz' -LE long
     build tsan
