@@ -48,6 +48,24 @@ class RelayTest : public DatanodeFixture {
     }
     return rpc::FromGrpc(stream->Finish());
   }
+  // A write stream to datanode `to` that is set up and stays open.
+  struct Held {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<v1::WriteFrame, v1::AckFrame>> stream;
+    // False: it has ended.
+    bool Read() {
+      v1::AckFrame ack;
+      return stream->Read(&ack);
+    }
+  };
+  std::unique_ptr<Held> Hold(v1::DataTransfer::Stub* stub, const Block& block, size_t to) {
+    auto held = std::make_unique<Held>();
+    held->stream = stub->WriteBlock(&held->context);
+    v1::WriteFrame frame;
+    *frame.mutable_setup() = rpc::ToProto(Setup(block, {to}));
+    EXPECT_TRUE(held->stream->Write(frame) && held->Read());
+    return held;
+  }
   absl::StatusOr<std::string> ReadThrough(v1::DataTransfer::Stub* stub, const Block& block, const std::string& token) {
     grpc::ClientContext context;
     const auto reader = stub->ReadBlock(
@@ -175,14 +193,9 @@ TEST_F(RelayTest, WhoGoesAwayInTheMiddleLeavesNothingBehind) {
     reader->Finish();
   }
   {
-    grpc::ClientContext context;
-    const auto stream = stub->WriteBlock(&context);
-    v1::WriteFrame frame;
-    *frame.mutable_setup() = rpc::ToProto(Setup(MakeBlock(2), {0}));
-    v1::AckFrame ack;
-    ASSERT_TRUE(stream->Write(frame) && stream->Read(&ack));
-    context.TryCancel();
-    stream->Finish();
+    const auto held = Hold(stub.get(), MakeBlock(2), 0);
+    held->context.TryCancel();
+    held->stream->Finish();
   }
   EXPECT_TRUE(Quiet(0));
   EXPECT_TRUE(Quiet(1));
@@ -191,15 +204,10 @@ TEST_F(RelayTest, WhoGoesAwayInTheMiddleLeavesNothingBehind) {
 TEST_F(RelayTest, WhenTheOtherDatanodeDiesTheCallerHearsOfIt) {
   StartRegistered(2);
   const auto stub = Through(1, Location(0).datanode);
-  grpc::ClientContext context;
-  const auto stream = stub->WriteBlock(&context);
-  v1::WriteFrame frame;
-  *frame.mutable_setup() = rpc::ToProto(Setup(MakeBlock(1), {0}));
-  v1::AckFrame ack;
-  ASSERT_TRUE(stream->Write(frame) && stream->Read(&ack));
+  const auto held = Hold(stub.get(), MakeBlock(1), 0);
   Stop(0);
-  EXPECT_FALSE(stream->Read(&ack));
-  EXPECT_FALSE(stream->Finish().ok());
+  EXPECT_FALSE(held->Read());
+  EXPECT_FALSE(held->stream->Finish().ok());
   EXPECT_TRUE(Quiet(1));
 }
 
@@ -218,16 +226,11 @@ TEST_F(RelayTest, NoMoreThanSoManyAreUnderWay) {
   StartWith(1, options);
   ASSERT_TRUE(WaitRegistered(0) && WaitRegistered(1));
   const auto stub = Through(1, Location(0).datanode);
-  grpc::ClientContext context;
-  const auto held = stub->WriteBlock(&context);
-  v1::WriteFrame frame;
-  *frame.mutable_setup() = rpc::ToProto(Setup(MakeBlock(1), {0}));
-  v1::AckFrame ack;
-  ASSERT_TRUE(held->Write(frame) && held->Read(&ack));
+  const auto held = Hold(stub.get(), MakeBlock(1), 0);
   const absl::Status read = ReadThrough(stub.get(), MakeBlock(2, 10), Token(MakeBlock(2).id)).status();
   EXPECT_EQ(ReasonOf(read), ErrorReason::kBusy) << read;
-  context.TryCancel();
-  held->Finish();
+  held->context.TryCancel();
+  held->stream->Finish();
   EXPECT_TRUE(Quiet(1));
   EXPECT_TRUE(Quiet(0));
   EXPECT_EQ(ReasonOf(ReadThrough(stub.get(), MakeBlock(2, 10), Token(MakeBlock(2).id)).status()),
@@ -237,15 +240,10 @@ TEST_F(RelayTest, NoMoreThanSoManyAreUnderWay) {
 TEST_F(RelayTest, AStreamThatIsPassedOnEndsWithTheDatanode) {
   StartRegistered(2);
   const auto stub = Through(1, Location(0).datanode);
-  grpc::ClientContext context;
-  const auto stream = stub->WriteBlock(&context);
-  v1::WriteFrame frame;
-  *frame.mutable_setup() = rpc::ToProto(Setup(MakeBlock(1), {0}));
-  v1::AckFrame ack;
-  ASSERT_TRUE(stream->Write(frame) && stream->Read(&ack));
+  const auto held = Hold(stub.get(), MakeBlock(1), 0);
   Stop(1);
-  EXPECT_FALSE(stream->Read(&ack));
-  EXPECT_FALSE(stream->Finish().ok());
+  EXPECT_FALSE(held->Read());
+  EXPECT_FALSE(held->stream->Finish().ok());
   EXPECT_TRUE(Quiet(0));
 }
 

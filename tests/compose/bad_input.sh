@@ -41,8 +41,10 @@ ask() {
   timeout -k 5 60 docker run --rm -i --label $label --network $bad_network -e "DOLMEN_FS=dolmen://$namenode:7020" \
     "$DOLMEN_IMAGE" "$@"
 }
-serves() { ask "$1" dfs -test -d /; }
-has_datanodes() { ask "$1" dfsadmin -report -live | grep -qF "Live datanodes ($2):"; }
+# The datanode is live, and the namenode has left safe mode.
+has_a_datanode() {
+  ask "$1" dfsadmin -report -live | grep -qF 'Live datanodes (1):' && ask "$1" dfsadmin -safemode get | grep -q OFF
+}
 
 unknown_settings() {
   refused 2 'unknown setting namenode_blokc_cache_bytes; did you mean namenode_block_cache_bytes' \
@@ -89,7 +91,7 @@ late_namenode() {
   docker logs early-datanode 2>&1 | grep -F 'registering failed' | sed 's/^/   /'
   background late-namenode -e DOLMEN_FORMAT=if-empty -v $label-a:$kept "$DOLMEN_IMAGE" namenode
   wait_until 30 "the datanode registers" log_has early-datanode 'registered with cluster'
-  wait_until 10 "it is live" has_datanodes late-namenode 1
+  wait_until 20 "it is live" has_a_datanode late-namenode
   ask late-namenode dfs -D dfs.replication=1 -put /usr/share/doc/dolmen/LICENSE /LICENSE
   docker rm -fv early-datanode late-namenode >/dev/null
 }
@@ -101,7 +103,7 @@ two_datanodes_one_volume() {
   wait_until 30 "the first registers" log_has first 'registered with cluster'
   background second -e DOLMEN_DATANODE_NAMENODE_ADDRESS=namenode-a:7020 -v $label-data:$kept "$DOLMEN_IMAGE" datanode
   said second 1 'another datanode is using this directory'
-  wait_until 10 "the first is live" has_datanodes namenode-a 1
+  wait_until 20 "the first is live" has_a_datanode namenode-a
   ask namenode-a dfs -D dfs.replication=1 -put /usr/share/doc/dolmen/LICENSE /kept
   # The same of a namenode.
   background namenode-too -v $label-a:$kept "$DOLMEN_IMAGE" namenode
