@@ -24,7 +24,6 @@ using protocol::StorageType;
 constexpr uint8_t kStorageVersion = 1;
 constexpr std::string_view kNextNumberKey = "n";
 constexpr std::string_view kNextSessionKey = "r";
-constexpr size_t kMaxReplaced = 10'000;
 constexpr std::string_view kDefaultRack = "/default-rack";
 
 std::string StorageKey(uint32_t number) { return "s" + replica_keys::Number(number); }
@@ -170,16 +169,15 @@ absl::Status DatanodeRegistry::Check(const RegisterRequest& request, MonotonicTi
     return MakeError(ErrorReason::kBusy, absl::StrCat(who, " is one too many: max_datanodes is ",
                                                       settings_.max_datanodes, "; raise it and restart the namenode"));
   }
-  // Two running datanodes with one address would drop each other in turns for ever: the one that was replaced last
-  // stays out while its successor is alive.
-  if (const auto replaced = replaced_.find(request.info.uuid); replaced != replaced_.end()) {
-    const Datanode* successor = Find(replaced->second.by);
-    const Address* shared = successor == nullptr ? nullptr : SharedAddress(request.info, successor->info);
-    if (shared != nullptr && successor->session != 0 && now - successor->last_contact < settings_.stale_after) {
-      return MakeError(ErrorReason::kIllegalArgument,
-                       absl::StrCat(who, " advertises ", Text(*shared), ", the address of live datanode ",
-                                    successor->info.uuid.value(), "; give each an address of its own"));
-    }
+  // A datanode that is alive loses nothing to another one that was given its address by mistake.
+  for (const auto& [uuid, other] : datanodes_) {
+    const bool alive = other.session != 0 && now - other.last_contact < settings_.stale_after;
+    const Address* shared = uuid == request.info.uuid || !alive ? nullptr : SharedAddress(request.info, other.info);
+    if (shared == nullptr) continue;
+    return MakeError(
+        ErrorReason::kIllegalArgument,
+        absl::StrCat(who, " advertises ", Text(*shared), ", the address of live datanode ", uuid.value(), " (",
+                     other.info.host_name, "); give each an address of its own, or wait until that one is gone"));
   }
   return absl::OkStatus();
 }
@@ -208,7 +206,6 @@ absl::StatusOr<DatanodeRegistry::Registered> DatanodeRegistry::Register(const Re
   next_number_ = next_number;
   ++next_session_;
   DropSameAddress(request.info, &registered.changes);
-  replaced_.erase(request.info.uuid);
 
   Datanode& datanode = datanodes_[request.info.uuid];
   if (datanode.session != 0 && datanode.info.addresses != request.info.addresses) {
@@ -258,8 +255,6 @@ void DatanodeRegistry::DropSameAddress(const DatanodeInfo& info, StorageChanges*
     Notice(absl::StrCat("datanode ", info.uuid.value(), " took over address ", Text(*shared), "; the replicas of ",
                         other->first.value(), ", which was there before, are dropped"));
     for (uint32_t number : other->second.storages) DropStorage(number, changes);
-    if (replaced_.size() >= kMaxReplaced) replaced_.erase(replaced_.begin());
-    replaced_[other->first] = {info.uuid};
     other = datanodes_.erase(other);
   }
 }

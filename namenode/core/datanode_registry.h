@@ -105,10 +105,10 @@ class DatanodeRegistry {
     StorageChanges changes;
   };
   // Gives the datanode a new session; the one before is fenced, whoever holds it (F-144, F-145).
-  // A datanode with another uuid that advertises one of the same addresses is taken to be the same machine with a
-  // wiped disk: the older identity is dropped (F-146).
-  // Errors: kWrongCluster; kIllegalArgument (protocol version, shape, address of a datanode that just replaced the
-  // caller and is alive); kBusy when there are max_datanodes.
+  // A datanode with another uuid that advertises one of the addresses of one that is silent is taken to be the same
+  // machine with a wiped disk: the older identity is dropped (F-146).
+  // Errors: kWrongCluster; kIllegalArgument (protocol version, shape, an address of another datanode that was heard of
+  // within stale_after); kBusy when there are max_datanodes.
   absl::StatusOr<Registered> Register(const protocol::RegisterRequest& request, MonotonicTime now);
   // Facts of another than the present session are ignored.
   StorageChanges OnHeartbeat(const HeartbeatFacts& facts);
@@ -145,10 +145,6 @@ class DatanodeRegistry {
   std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
 
  private:
-  struct Replaced {
-    DatanodeUuid by;
-  };
-
   absl::Status Check(const protocol::RegisterRequest& request, MonotonicTime now) const;
   void DropSameAddress(const protocol::DatanodeInfo& info, StorageChanges* changes);
   void DropStorage(uint32_t number, StorageChanges* changes);
@@ -163,7 +159,6 @@ class DatanodeRegistry {
   std::map<DatanodeUuid, Datanode> datanodes_;
   std::map<uint32_t, DatanodeStorage> storages_;
   std::map<std::pair<DatanodeUuid, StorageId>, uint32_t> numbers_;
-  std::map<DatanodeUuid, Replaced> replaced_;  // identities dropped for another at the same address; bounded
   uint32_t next_number_ = 1;
   uint64_t next_session_;
   std::optional<MonotonicTime> recovered_at_;

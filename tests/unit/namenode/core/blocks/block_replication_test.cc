@@ -291,7 +291,7 @@ TEST_F(BlockReplicationTest, SecondReplicaOnTheSameDatanodeIsDeletedAndCountsOnc
 }
 
 // F-146.
-TEST_F(BlockReplicationTest, WipedDatanodesReplicasAreDroppedAtOnce) {
+TEST_F(BlockReplicationTest, WipedDatanodesReplicasAreDroppedWhenItIsSilent) {
   for (const char* name : {"1", "2", "3"}) Join(name);
   LeaveSafeMode();
   const Block block = Stored(100, 2, {"1", "2"});
@@ -299,6 +299,9 @@ TEST_F(BlockReplicationTest, WipedDatanodesReplicasAreDroppedAtOnce) {
   protocol::RegisterRequest wiped = Registering("2");
   wiped.info.uuid = DatanodeUuid("uuid-new");
   wiped.storages[0].id = StorageId("disk-new");
+  EXPECT_FALSE(manager_->Register(wiped, namespace_.counters, now_).ok());
+  EXPECT_EQ(manager_->ConfirmedReplicas(block), 2);
+  Pass(seconds(5), {"1", "3"});
   ASSERT_TRUE(manager_->Register(wiped, namespace_.counters, now_).ok());
   EXPECT_EQ(manager_->ConfirmedReplicas(block), 1);
   EXPECT_THAT(Located(block), ElementsAre("1"));

@@ -175,6 +175,11 @@ TEST_F(DatanodeRegistryTest, NewUuidAtTheSameAddressDropsTheOldIdentity) {
   protocol::RegisterRequest wiped = Registering("1");
   wiped.info.uuid = DatanodeUuid("uuid-new");
   wiped.storages[0].id = StorageId("disk-new");
+  // One that is alive loses nothing to another that was given its address by mistake.
+  Pass(seconds(4));
+  ExpectRefused(wiped, ErrorReason::kIllegalArgument, "the address of live datanode uuid-1");
+  EXPECT_NE(registry_->Find(DatanodeUuid("uuid-1")), nullptr);
+  Pass(seconds(1));
   const DatanodeRegistry::Registered registered = Register(wiped);
   EXPECT_THAT(registered.changes.dropped, ElementsAre(number));
   EXPECT_EQ(registry_->Find(DatanodeUuid("uuid-1")), nullptr);
@@ -216,6 +221,7 @@ TEST_F(DatanodeRegistryTest, StorageThatWentAndCameBackIsDroppedUnderItsOldNumbe
 
   protocol::RegisterRequest wiped = Registering("1");
   wiped.info.uuid = DatanodeUuid("uuid-new");
+  Pass(seconds(5));
   Register(wiped);
   EXPECT_THAT(registry_->View()->storages, SizeIs(1)) << "nothing points at the datanode that is gone";
   ASSERT_TRUE(registry_->Forget(old_number).ok());
