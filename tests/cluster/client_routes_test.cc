@@ -1,7 +1,6 @@
 // How the client library finds its way to datanodes: by their addresses, and through each other.
-#include "client/dolmen/client.h"
+#include "client_fixture.h"
 #include "common/random.h"
-#include "fake_servers.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -11,43 +10,13 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class ClientRoutesTest : public ::testing::Test {
+class ClientRoutesTest : public ClientFixture {
  protected:
-  ClientRoutesTest() {
-    for (int i = 1; i <= 3; ++i) {
-      datanodes_.push_back(std::make_unique<FakeDatanode>(absl::StrCat("dn", i), &disk_));
-      namenode_.datanodes.push_back(datanodes_.back().get());
-    }
-    client_ = *FileSystemClient::Connect(namenode_.Uri(), {});
-  }
   // Only the last one can be reached; it reaches the others.
   void HideAllButOne() {
     datanodes_[0]->hidden = datanodes_[1]->hidden = true;
     datanodes_[2]->Reach({datanodes_[0].get(), datanodes_[1].get()});
   }
-  absl::Status Write(const std::string& path, std::string_view content) {
-    absl::StatusOr<std::unique_ptr<OutputStream>> out = client_->Create(path, {});
-    if (!out.ok()) return out.status();
-    if (absl::Status status = (*out)->Write(content); !status.ok()) return status;
-    return (*out)->Close();
-  }
-  absl::StatusOr<std::string> Read(const std::string& path) {
-    absl::StatusOr<std::unique_ptr<InputStream>> in = client_->Open(path);
-    if (!in.ok()) return in.status();
-    std::string content;
-    std::vector<char> buffer(1 << 20);
-    while (true) {
-      const absl::StatusOr<size_t> got = (*in)->Read(buffer);
-      if (!got.ok()) return got.status();
-      if (*got == 0) return content;
-      content.append(buffer.data(), *got);
-    }
-  }
-
-  FakeDisk disk_;
-  std::vector<std::unique_ptr<FakeDatanode>> datanodes_;
-  FakeNamenode namenode_;
-  std::unique_ptr<FileSystemClient> client_;
 };
 
 TEST_F(ClientRoutesTest, WhoCannotBeReachedIsReachedThroughAnother) {

@@ -6,8 +6,8 @@
 #include <thread>
 
 #include "client/dolmen/client.h"
+#include "client_fixture.h"
 #include "common/random.h"
-#include "fake_servers.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/eventually.h"
@@ -20,46 +20,7 @@ using ::testing::HasSubstr;
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
-class ClientStreamsTest : public ::testing::Test {
- protected:
-  ClientStreamsTest() {
-    for (int i = 1; i <= 3; ++i) {
-      datanodes_.push_back(std::make_unique<FakeDatanode>(absl::StrCat("dn", i), &disk_));
-      namenode_.datanodes.push_back(datanodes_.back().get());
-    }
-    Connect({});
-  }
-  void Connect(ClientOptions options) {
-    absl::StatusOr<std::unique_ptr<FileSystemClient>> client = FileSystemClient::Connect(namenode_.Uri(), options);
-    ASSERT_TRUE(client.ok()) << client.status();
-    client_ = *std::move(client);
-  }
-  absl::Status Write(const std::string& path, std::string_view content, size_t piece = SIZE_MAX) {
-    absl::StatusOr<std::unique_ptr<OutputStream>> out = client_->Create(path, {});
-    if (!out.ok()) return out.status();
-    for (size_t at = 0; at < content.size(); at += std::min(piece, content.size() - at)) {
-      if (absl::Status status = (*out)->Write(content.substr(at, piece)); !status.ok()) return status;
-    }
-    return (*out)->Close();
-  }
-  absl::StatusOr<std::string> Read(const std::string& path, size_t piece = 1 << 20) {
-    absl::StatusOr<std::unique_ptr<InputStream>> in = client_->Open(path);
-    if (!in.ok()) return in.status();
-    std::string content;
-    std::vector<char> buffer(piece);
-    while (true) {
-      const absl::StatusOr<size_t> got = (*in)->Read(buffer);
-      if (!got.ok()) return got.status();
-      if (*got == 0) return content;
-      content.append(buffer.data(), *got);
-    }
-  }
-
-  FakeDisk disk_;
-  std::vector<std::unique_ptr<FakeDatanode>> datanodes_;
-  FakeNamenode namenode_;
-  std::unique_ptr<FileSystemClient> client_;
-};
+class ClientStreamsTest : public ClientFixture {};
 
 TEST_F(ClientStreamsTest, FilesOfAllSizesComeBack) {
   Random random(1);
