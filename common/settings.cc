@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -143,8 +147,17 @@ std::string RangeOf(const Setting& setting) {
 }
 
 absl::StatusOr<toml::table> ParseToml(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return Refused(path, "is a directory; give the settings file in it");
+  }
+  std::ifstream file(path);
+  if (!file) {
+    return Refused(path, absl::StrCat("the settings file can't be read: ", std::generic_category().message(errno),
+                                      "; check its path and mode"));
+  }
   try {
-    return toml::parse_file(path);
+    return toml::parse(file, path);
   } catch (const toml::parse_error& error) {
     const std::string origin = absl::StrCat(path, ":", error.source().begin.line);
     return Refused(origin, std::string(error.description()));

@@ -116,6 +116,7 @@ int Main(const std::vector<std::string>& args) {
   std::thread([&stop, signals] {
     int received = 0;
     sigwait(&signals, &received);
+    spdlog::info("stopping on signal {}", received);
     stop.Ask(std::nullopt);
     sigwait(&signals, &received);  // a second one: at once
     _exit(kExitFailed);

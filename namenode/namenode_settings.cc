@@ -53,7 +53,7 @@ std::vector<Setting> NamenodeSettingsTable() {
       integer("namenode_heartbeat_interval_ms", defaults.heartbeat_interval.count(), 10, 600'000,
               "How often datanodes report that they are alive."),
       integer("namenode_stale_after_ms", defaults.stale_after.count(), 50, kDayMs,
-              "A datanode silent for so long gets no new blocks and is read from last."),
+              "A datanode silent for so long gets new blocks only if few others can take them, and is read from last."),
       integer("namenode_dead_after_ms", defaults.dead_after.count(), 100, kDayMs,
               "A datanode silent for so long counts as lost: its blocks are copied elsewhere."),
       integer("namenode_full_report_interval_ms", defaults.full_report_interval.count(), 1000, 30 * kDayMs,

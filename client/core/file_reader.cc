@@ -186,7 +186,7 @@ void FileReader::ReplicaEnds(Operation& operation) {
 void FileReader::On(read_event::Tick) {
   std::vector<uint64_t> due;
   for (const auto& [id, operation] : operations_) {
-    const bool silent = operation.receiving && now_ - operation.receiving_since >= settings_.stream_timeout;
+    const bool silent = operation.receiving && now_ - operation.receiving_since >= Patience(operation);
     const bool waited = operation.wait_until.has_value() && now_ >= *operation.wait_until;
     if (silent || waited) due.push_back(id);
   }
@@ -196,6 +196,7 @@ void FileReader::On(read_event::Tick) {
       operation.wait_until.reset();
       Locate(operation);
     } else {
+      operation.reopened = true;  // no second chance for the silent
       SourceFailed(operation, absl::DeadlineExceededError(
                                   absl::StrCat("no data for ", SecondsText(now_ - operation.receiving_since))));
       Advance(operation);
@@ -229,11 +230,24 @@ void FileReader::Advance(Operation& operation) {
 const protocol::ReplicaLocation* FileReader::Choose(const Operation& operation,
                                                     const protocol::LocatedBlock& block) const {
   for (const protocol::ReplicaLocation& location : block.locations) {
-    const DatanodeUuid& uuid = location.datanode.uuid;
-    if (!operation.tried.contains(uuid) && !dead_.contains(uuid) && !bad_.contains({block.block.id, uuid}))
-      return &location;
+    if (MayTry(operation, block.block.id, location.datanode.uuid)) return &location;
   }
   return nullptr;
+}
+
+bool FileReader::MayTry(const Operation& operation, BlockId block, const DatanodeUuid& datanode) const {
+  return !operation.tried.contains(datanode) && !dead_.contains(datanode) && !bad_.contains({block, datanode});
+}
+
+Duration FileReader::Patience(const Operation& operation) const {
+  const protocol::LocatedBlock* const block = blocks_.Find(operation.position);
+  if (block == nullptr) return settings_.stream_timeout;
+  const bool others =
+      std::any_of(block->locations.begin(), block->locations.end(), [&](const protocol::ReplicaLocation& location) {
+        const DatanodeUuid& uuid = location.datanode.uuid;
+        return uuid != operation.source.datanode.uuid && MayTry(operation, block->block.id, uuid);
+      });
+  return others ? std::min(settings_.silence_with_others, settings_.stream_timeout) : settings_.stream_timeout;
 }
 
 void FileReader::OpenFrom(Operation& operation, const protocol::LocatedBlock& block,
@@ -342,7 +356,7 @@ void FileReader::EmitWake() {
   std::optional<MonotonicTime> next;
   for (const auto& [id, operation] : operations_) {
     std::optional<MonotonicTime> due = operation.wait_until;
-    if (operation.receiving) due = operation.receiving_since + settings_.stream_timeout;
+    if (operation.receiving) due = operation.receiving_since + Patience(operation);
     if (due.has_value() && (!next.has_value() || *due < *next)) next = due;
   }
   if (wake_emitted_.has_value() && *wake_emitted_ <= now_) wake_emitted_.reset();

@@ -1,7 +1,8 @@
 // Reads one opened file: any number of operations at a time, each a range of bytes delivered in order. Replicas are
-// tried in the namenode's order; what was read from one is kept when the next goes on. Every chunk is verified; a
-// replica with a bad one is reported and left (the good chunks before it count). When every replica of a block failed,
-// its locations are fetched anew after a pause, a bounded number of times.
+// tried in the namenode's order; what was read from one is kept when the next goes on. One that falls silent is soon
+// left for another; the last one is waited for. Every chunk is verified; a replica with a bad one is reported and left
+// (the good chunks before it count). When every replica of a block failed, its locations are fetched anew after a
+// pause, a bounded number of times.
 //
 // Errors of an operation (bytes delivered before are good):
 //   kBlockMissing   "Could not obtain block: ..." listing each replica and why
@@ -80,6 +81,9 @@ class FileReader {
   // Every replica of `block` failed: wait and fetch locations anew, or give up.
   void AllFailed(Operation& operation, const protocol::LocatedBlock& block);
   const protocol::ReplicaLocation* Choose(const Operation& operation, const protocol::LocatedBlock& block) const;
+  bool MayTry(const Operation& operation, BlockId block, const DatanodeUuid& datanode) const;
+  // How long the operation's source may be silent.
+  Duration Patience(const Operation& operation) const;
   // The operation's stream failed: remembers it against the datanode or the replica, closes it.
   void SourceFailed(Operation& operation, const absl::Status& why);
   // The stream has nothing more, and more was asked for: the replica is short.

@@ -112,6 +112,8 @@ using ReadAction = std::variant<read_action::CallNamenode, read_action::AskVisib
 struct ReaderSettings {
   Duration stream_timeout =
       std::chrono::seconds(60);  // a datanode that owes a message and is silent for so long failed
+  // The same while another replica has not been tried; never more than stream_timeout (chosen; HDFS waits 60 s).
+  Duration silence_with_others = std::chrono::seconds(5);
   // When every replica failed, locations are fetched anew so many times; before time f (0, 1, ...) the reader waits
   // refresh_wait * f plus a random part of refresh_wait * (f + 1) (HDFS: 3 times, 3 s).
   uint32_t refreshes = 3;

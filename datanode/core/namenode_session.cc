@@ -81,7 +81,14 @@ void NamenodeSession::Failed(Lane* lane, std::string_view what, const absl::Stat
   // Half of it is random, so that a thousand datanodes do not come back in one moment (F-127).
   const auto half = static_cast<uint64_t>(lane->pause.count() / 2);
   lane->next = now_ + lane->pause / 2 + Duration(static_cast<int64_t>(random_.Uniform(half + 1)));
-  if (first) Notice(absl::StrCat(ToAbsl(what), " failed, trying again: ", why.message()));
+  if (first) {
+    lane->failing_since = lane->told = now_;
+    Notice(absl::StrCat(ToAbsl(what), " failed, trying again: ", why.message()), true);
+  } else if (now_ - lane->told >= kTellAgain) {
+    lane->told = now_;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_ - lane->failing_since).count();
+    Notice(absl::StrCat(ToAbsl(what), " has failed for ", seconds, " s, still trying: ", why.message()), true);
+  }
 }
 
 void NamenodeSession::ExpireIfLate(Lane* lane, std::string_view what) {

@@ -118,9 +118,10 @@ struct Execute {
 struct Stop {
   absl::Status why;
 };
-// For the log.
+// For the log. `trouble`: somebody should look at it.
 struct Notice {
   std::string text;
+  bool trouble = false;
 };
 
 }  // namespace session_action
@@ -154,6 +155,9 @@ struct KnownNamenode {
 // One thread only. `inventory` is not owned and outlives this.
 class NamenodeSession {
  public:
+  // What goes on failing is told when it begins and again after so long (chosen).
+  static constexpr Duration kTellAgain = std::chrono::minutes(1);
+
   NamenodeSession(SessionOptions options, KnownNamenode known, const ReplicaInventory* inventory, Random random);
 
   std::vector<SessionAction> Step(SessionEvent event, MonotonicTime now);
@@ -175,7 +179,9 @@ class NamenodeSession {
     uint64_t request = 0;  // under way; 0: none
     MonotonicTime deadline{};
     MonotonicTime next{};  // not before
-    Duration pause{};      // after the next failure
+    Duration pause{};      // after the next failure; 0: the last one succeeded
+    MonotonicTime failing_since{};
+    MonotonicTime told{};  // of the failures
   };
 
   void On(session_event::Tick) {}
@@ -207,7 +213,9 @@ class NamenodeSession {
   bool AcceptAnswer(const protocol::NamenodeIdentity& namenode, bool must_register, std::string_view what);
   void RegisterAgain(std::string_view why);
   void BecomeRegistered();
-  void Notice(std::string text) { actions_.push_back(session_action::Notice{std::move(text)}); }
+  void Notice(std::string text, bool trouble = false) {
+    actions_.push_back(session_action::Notice{std::move(text), trouble});
+  }
 
   const SessionOptions options_;
   const ReplicaInventory* const inventory_;

@@ -4,10 +4,10 @@
 
 #include <cstdlib>
 
+#include "absl/strings/str_cat.h"
 #include "common/error.h"
 #include "common/rpc/channel_arguments.h"
 #include "common/rpc/convert_datanode.h"
-#include "datanode/service/copy_task.h"
 #include "spdlog/spdlog.h"
 
 namespace dolmen::datanode {
@@ -27,6 +27,7 @@ KnownNamenode KnownTo(const BlockStore& store) {
 NamenodeLink::NamenodeLink(Node* node, std::string namenode_host, uint16_t namenode_port, SessionOptions options,
                            uint64_t seed, OnStop on_stop)
     : node_(node),
+      namenode_(absl::StrCat(namenode_host, ":", namenode_port)),
       options_(options),
       on_stop_(std::move(on_stop)),
       heartbeats_(v1::DatanodeNamenode::NewStub(rpc::MakeControlChannel(namenode_host, namenode_port))),
@@ -152,9 +153,7 @@ void NamenodeLink::Do(session_action::Execute& action) {
   struct Visitor {
     Node* node;
     void operator()(const protocol::DeleteReplicasCommand& command) const { node->Delete(command); }
-    void operator()(const protocol::CopyReplicaCommand& command) const {
-      LogIfError(CopyTask::Begin(node, command), "the namenode orders the copy again");
-    }
+    void operator()(const protocol::CopyReplicaCommand& command) const { node->Copy(command); }
     void operator()(const protocol::VerifyReplicaCommand& command) const { node->Verify(command.block); }
     void operator()(const protocol::FreezeReplicaCommand& command) const { node->Freeze(command); }
     void operator()(const protocol::FinishRecoveryCommand& command) const { node->FinishRecovery(command); }
@@ -166,6 +165,12 @@ void NamenodeLink::Do(session_action::Execute& action) {
 
 void NamenodeLink::Do(session_action::Stop& action) { on_stop_(action.why); }
 
-void NamenodeLink::Do(session_action::Notice& action) { spdlog::info("{}", action.text); }
+void NamenodeLink::Do(session_action::Notice& action) {
+  if (action.trouble) {
+    spdlog::warn("namenode {}: {}", namenode_, action.text);
+  } else {
+    spdlog::info("{}", action.text);
+  }
+}
 
 }  // namespace dolmen::datanode

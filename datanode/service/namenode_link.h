@@ -53,6 +53,7 @@ class NamenodeLink {
   void Call(Stub* stub, Prepare prepare, const Request& request, uint64_t number, Duration timeout);
 
   Node* const node_;
+  const std::string namenode_;  // host:port
   const SessionOptions options_;
   const OnStop on_stop_;
   const std::unique_ptr<v1::DatanodeNamenode::Stub> heartbeats_;

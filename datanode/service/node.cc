@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/error.h"
+#include "datanode/service/copy_task.h"
 #include "spdlog/spdlog.h"
 
 namespace dolmen::datanode {
@@ -225,6 +226,24 @@ void Node::CopyPrefix(const protocol::CopyPrefixCommand& command) {
     spdlog::warn("too busy to copy a prefix of {}; the namenode will ask again", command.source.id.ToString());
 }
 
+void Node::Copy(const protocol::CopyReplicaCommand& command) {
+  MutexLock lock(&orders_mutex_);
+  if (copies_.Put(command, clock_->Now())) return;
+  spdlog::warn("too busy to copy {}; the namenode will order it again", command.block.id.ToString());
+}
+
+void Node::StartCopies(MonotonicTime now) {
+  while (ActiveTransfers() < options_.limits.transfers) {
+    std::optional<protocol::CopyReplicaCommand> next;
+    {
+      MutexLock lock(&orders_mutex_);
+      next = copies_.Take(now);
+    }
+    if (!next.has_value()) return;
+    LogIfError(CopyTask::Begin(this, *next), "the namenode orders the copy again");
+  }
+}
+
 void Node::Add(const std::shared_ptr<LiveStream>& stream) {
   MutexLock lock(&streams_mutex_);
   streams_[stream.get()] = stream;
@@ -251,6 +270,10 @@ std::vector<std::shared_ptr<LiveStream>> Node::LiveStreams() const {
 }
 
 void Node::CancelAll() {
+  {
+    MutexLock lock(&orders_mutex_);
+    copies_.Clear();
+  }
   for (const std::shared_ptr<LiveStream>& stream : LiveStreams()) stream->Cancel();
 }
 
@@ -270,6 +293,7 @@ void Node::Tick() {
   peers_.Poll(now);
   relay_peers_.Poll(now);
   for (const std::shared_ptr<LiveStream>& stream : LiveStreams()) stream->Tick(now);
+  StartCopies(now);
 }
 
 void Node::Housekeeping() {

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/mutex.h"
+#include "datanode/core/copy_backlog.h"
 #include "datanode/core/namenode_session.h"
 #include "datanode/core/pipeline_hop.h"
 #include "datanode/core/replica_copy.h"
@@ -97,16 +98,19 @@ class Node final : public ReplicaInventory {
   void Freeze(const protocol::FreezeReplicaCommand& command);
   void FinishRecovery(const protocol::FinishRecoveryCommand& command);
   void CopyPrefix(const protocol::CopyPrefixCommand& command);
+  // A few at a time; the others wait for the next Tick with a place.
+  void Copy(const protocol::CopyReplicaCommand& command);
 
   // Streams under way. A stream removes itself at the very end of its life; the node outlives it until then.
   void Add(const std::shared_ptr<LiveStream>& stream);
   void Remove(const LiveStream* stream);
   size_t live_streams() const;
+  // Orders that wait are dropped, too.
   void CancelAll();
   // False when some are left after `timeout`.
   bool WaitUntilQuiet(Duration timeout);
 
-  // Deadlines of streams and connections; every few milliseconds.
+  // Deadlines of streams and connections, copies whose turn it is; every few milliseconds, from one thread.
   void Tick();
   // Free space, trash, disks that hang; every second or so.
   void Housekeeping();
@@ -129,6 +133,7 @@ class Node final : public ReplicaInventory {
   enum class Order : uint8_t { kFreeze, kFinishRecovery, kCopyPrefix };
 
   void Release(StreamKind kind, const StorageId& storage);
+  void StartCopies(MonotonicTime now);
   std::vector<std::shared_ptr<LiveStream>> LiveStreams() const;
   // Once at a time for each block, since the namenode repeats what takes long; false when it is too busy.
   bool InBackground(const StorageId& storage, Order order, BlockId block, std::function<void()> work);
@@ -157,6 +162,7 @@ class Node final : public ReplicaInventory {
   std::set<StorageId> refreshing_ ABSL_GUARDED_BY(housekeeping_mutex_);
   Mutex orders_mutex_;
   std::set<std::pair<Order, BlockId>> orders_ ABSL_GUARDED_BY(orders_mutex_);
+  CopyBacklog copies_ ABSL_GUARDED_BY(orders_mutex_);
 };
 
 }  // namespace dolmen::datanode

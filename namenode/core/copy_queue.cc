@@ -40,11 +40,13 @@ std::vector<BlockId> CopyQueue::NextOf(CopyLevel level, size_t limit) {
   return next;
 }
 
-void PendingCopies::Add(BlockId block, const DatanodeUuid& source, std::set<DatanodeUuid> targets,
+void PendingCopies::Add(const protocol::Block& block, const DatanodeUuid& source, std::set<DatanodeUuid> targets,
                         MonotonicTime deadline) {
-  Forget(block);
-  copies_[block] = {source, std::move(targets), deadline};
-  ++sent_by_[source];
+  Forget(block.id);
+  copies_[block.id] = {source, block.length, std::move(targets), deadline};
+  Load& load = loads_[source];
+  ++load.blocks;
+  load.bytes += block.length;
 }
 
 bool PendingCopies::Expects(BlockId block, const DatanodeUuid& target) const {
@@ -61,14 +63,15 @@ void PendingCopies::Arrived(BlockId block, const DatanodeUuid& target) {
 void PendingCopies::Forget(BlockId block) {
   const auto copy = copies_.find(block);
   if (copy == copies_.end()) return;
-  const auto sent = sent_by_.find(copy->second.source);
-  if (--sent->second == 0) sent_by_.erase(sent);
+  const auto load = loads_.find(copy->second.source);
+  load->second.bytes -= copy->second.bytes;
+  if (--load->second.blocks == 0) loads_.erase(load);
   copies_.erase(copy);
 }
 
-size_t PendingCopies::SentBy(const DatanodeUuid& source) const {
-  const auto sent = sent_by_.find(source);
-  return sent == sent_by_.end() ? 0 : sent->second;
+PendingCopies::Load PendingCopies::LoadOf(const DatanodeUuid& source) const {
+  const auto load = loads_.find(source);
+  return load == loads_.end() ? Load() : load->second;
 }
 
 std::vector<BlockId> PendingCopies::Expire(MonotonicTime now) {

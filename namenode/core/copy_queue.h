@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/ids.h"
+#include "common/protocol/types.h"
 
 namespace dolmen::namenode {
 
@@ -61,14 +62,20 @@ class CopyQueue {
 // only. Bounded by what the sources may do at a time.
 class PendingCopies {
  public:
-  void Add(BlockId block, const DatanodeUuid& source, std::set<DatanodeUuid> targets, MonotonicTime deadline);
+  // What one datanode was to send and nobody has confirmed.
+  struct Load {
+    size_t blocks = 0;
+    uint64_t bytes = 0;
+  };
+
+  void Add(const protocol::Block& block, const DatanodeUuid& source, std::set<DatanodeUuid> targets,
+           MonotonicTime deadline);
   bool Contains(BlockId block) const { return copies_.contains(block); }
   bool Expects(BlockId block, const DatanodeUuid& target) const;
   // A finalized replica was reported there.
   void Arrived(BlockId block, const DatanodeUuid& target);
   void Forget(BlockId block);
-  // Copies that a datanode was to send.
-  size_t SentBy(const DatanodeUuid& source) const;
+  Load LoadOf(const DatanodeUuid& source) const;
   // The orders whose time is up, or that involve a datanode which is gone, end; their blocks, to be looked at again.
   std::vector<BlockId> Expire(MonotonicTime now);
   std::vector<BlockId> OnDatanodeLost(const DatanodeUuid& datanode);
@@ -77,11 +84,12 @@ class PendingCopies {
  private:
   struct Copy {
     DatanodeUuid source;
+    uint64_t bytes = 0;
     std::set<DatanodeUuid> targets;  // not arrived yet
     MonotonicTime deadline;
   };
   std::map<BlockId, Copy> copies_;
-  std::map<DatanodeUuid, size_t> sent_by_;
+  std::map<DatanodeUuid, Load> loads_;  // by source
 };
 
 }  // namespace dolmen::namenode

@@ -35,8 +35,9 @@ using CommandFor = std::pair<DatanodeUuid, protocol::DatanodeCommand>;
 // Externally synchronised.
 class HeartbeatBoard {
  public:
-  // Commands waiting for one datanode; more are dropped, the core orders again what is still needed.
-  static constexpr size_t kMaxWaitingCommands = 64;
+  // Commands waiting for one datanode; more are dropped, the core orders again what is still needed. Above what the
+  // core orders of it at a time: copies (twice copies_per_datanode), deletions, recoveries.
+  static constexpr size_t kMaxWaitingCommands = 256;
 
   explicit HeartbeatBoard(protocol::NamenodeIdentity identity) : identity_(std::move(identity)) {}
 

@@ -54,7 +54,7 @@ uint64_t ScheduledSpace::Of(uint32_t storage) const {
 struct PlacementPolicy::State {
   const TargetRequest& request;
   Random& random;
-  bool strict = true;  // first pass
+  Pass pass = Pass::kBest;
   double load_limit = 0;
   uint32_t max_per_rack = 0;
   std::set<DatanodeUuid> excluded;
@@ -90,10 +90,13 @@ absl::StatusOr<std::vector<PlacementTarget>> PlacementPolicy::Choose(const Targe
     if (state.max_per_rack >= total) state.max_per_rack = total - 1;
   }
 
-  Fill(&state);
-  if (state.chosen.size() < request.wanted) {
-    state.strict = false;
-    Fill(&state);
+  Fill(request.wanted, &state);
+  state.pass = Pass::kBusyToo;
+  Fill(request.wanted, &state);
+  const size_t sufficient = std::max(kSufficientReplicas, settings_.min_replication);
+  if (state.existing.size() < sufficient) {
+    state.pass = Pass::kSilentToo;
+    Fill(std::min<size_t>(request.wanted, sufficient - state.existing.size()), &state);
   }
   if (state.chosen.empty()) return NoDatanodes(state);
 
@@ -131,10 +134,10 @@ absl::StatusOr<std::vector<PlacementTarget>> PlacementPolicy::Choose(const Targe
   return targets;
 }
 
-void PlacementPolicy::Fill(State* state) const {
+void PlacementPolicy::Fill(size_t count, State* state) const {
   const Topology& topology = registry_.topology();
   const TargetRequest& request = state->request;
-  while (state->chosen.size() < request.wanted) {
+  while (state->chosen.size() < count) {
     const std::vector<std::string>& racks = state->racks;
     bool took = false;
     if (racks.empty()) {
@@ -216,7 +219,7 @@ std::vector<uint32_t> PlacementPolicy::FittingStorages(const Datanode& datanode,
     const DatanodeStorage& storage = *registry_.FindStorage(number);
     if (storage.session == 0 || storage.report.failed) continue;
     uint64_t free = storage.report.remaining_bytes;
-    if (state.strict) free -= std::min(free, scheduled_.Of(number));
+    if (state.pass == Pass::kBest) free -= std::min(free, scheduled_.Of(number));
     if (free >= state.request.block_bytes) fitting.push_back(number);
   }
   return fitting;
@@ -239,8 +242,9 @@ PlacementPolicy::Refusal PlacementPolicy::Check(const Datanode& datanode, const 
   }
   if (all_failed) return Refusal::kFailed;
   if (!has_room) return Refusal::kNoSpace;
-  if (!state.strict) return Refusal::kNone;
+  if (state.pass == Pass::kSilentToo) return Refusal::kNone;
   if (!datanode.IsLive()) return Refusal::kStale;
+  if (state.pass == Pass::kBusyToo) return Refusal::kNone;
   if (static_cast<double>(datanode.active_streams) > state.load_limit) return Refusal::kLoaded;
   if (FittingStorages(datanode, state).empty()) return Refusal::kPromised;
   return Refusal::kNone;

@@ -1,7 +1,8 @@
 // HDFS's default placement: the first replica on the writer's host, the second on another rack, the third on the rack
 // of the second, the rest anywhere, with a most per rack. Source: HDFS Architecture, "Replica Placement", and its
-// default policy. Departures: stale, loaded and promised-away datanodes are avoided first and used when that leaves too
-// few; storages are drawn by free space.
+// default policy. Departures: loaded and promised-away datanodes are avoided first and used when that leaves too few;
+// stale ones only when a block had fewer than kSufficientReplicas without them, since one that hangs holds a write up
+// and its replica can be made later; storages are drawn by free space.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +55,9 @@ class PlacementPolicy {
   // of a small or idle cluster refuses nobody.
   static constexpr double kLoadFactor = 2.0;
   static constexpr double kLoadFloor = 64;
+  // With so many replicas on datanodes that answer, or with min_replication if that is more, a write does not wait for
+  // one that is silent (chosen).
+  static constexpr uint32_t kSufficientReplicas = 2;
   // The error names at most this many datanodes one by one; the rest are counted by reason.
   static constexpr size_t kMaxListed = 100;
 
@@ -76,11 +80,12 @@ class PlacementPolicy {
     kFailed,  // all its storages
     kNoSpace,
     kRackFull,
-    // Lifted in the second pass.
     kStale,
     kLoaded,
     kPromised,  // its space is promised to other blocks
   };
+  // Each takes what the one before refused.
+  enum class Pass : uint8_t { kBest, kBusyToo, kSilentToo };
   struct State;  // of one Choose
 
   Refusal Check(const Datanode& datanode, const State& state) const;
@@ -92,7 +97,8 @@ class PlacementPolicy {
   bool TakeOutside(const std::string& rack, State* state) const;
   bool TakeOnRack(const std::string& rack, State* state) const;
   bool TakeAnywhere(State* state) const;
-  void Fill(State* state) const;
+  // Until so many are chosen in all, or nobody is left.
+  void Fill(size_t count, State* state) const;
   absl::Status NoDatanodes(const State& state) const;
 
   const CoreSettings& settings_;

@@ -214,8 +214,11 @@ absl::Status RedundancyPlanner::Plan(const MetaReader& published, MonotonicTime 
 
 absl::Status RedundancyPlanner::PlanCopies(const MetaReader& published, MonotonicTime now,
                                            std::vector<CommandFor>* commands) {
-  size_t budget = registry_.usable_count() * settings_.copies_per_datanode;
+  const size_t at_a_time = registry_.usable_count() * settings_.copies_per_datanode;
+  size_t budget = settings_.copies_per_plan;
   for (CopyLevel level : {CopyLevel::kHighest, CopyLevel::kVeryLow, CopyLevel::kLow, CopyLevel::kBadlyPlaced}) {
+    const size_t most = at_a_time * (level == CopyLevel::kHighest ? 2 : 1);
+    budget = std::min(budget, most - std::min(most, pending_.size()));
     if (budget == 0) break;
     for (BlockId block : copies_.NextOf(level, budget + kLooksPerLevel)) {
       if (budget == 0) break;
@@ -233,15 +236,19 @@ absl::Status RedundancyPlanner::PlanCopies(const MetaReader& published, Monotoni
   return absl::OkStatus();
 }
 
-const DatanodeStorage* RedundancyPlanner::ChooseSource(const BlockHealth& health, bool urgent) {
-  const size_t limit = size_t{settings_.copies_per_datanode} * (urgent ? 2 : 1);
+const DatanodeStorage* RedundancyPlanner::ChooseSource(const BlockHealth& health, uint64_t bytes, bool urgent) {
+  const uint64_t factor = urgent ? 2 : 1;
+  const auto has_room = [&](const Datanode& datanode) {
+    const PendingCopies::Load load = pending_.LoadOf(datanode.info.uuid);
+    return load.blocks == 0 || (load.blocks < settings_.copies_per_datanode * factor &&
+                                load.bytes + bytes <= settings_.copy_bytes_per_datanode * factor);
+  };
   std::vector<const DatanodeStorage*> sources;
   for (bool live : {true, false}) {
     for (uint32_t number : health.good) {
       const DatanodeStorage* const storage = registry_.FindStorage(number);
       const Datanode& datanode = *storage->datanode;
-      const size_t sending = std::max<size_t>(pending_.SentBy(datanode.info.uuid), datanode.active_transfers);
-      if (datanode.IsLive() == live && sending < limit) sources.push_back(storage);
+      if (datanode.IsLive() == live && has_room(datanode)) sources.push_back(storage);
     }
     if (!sources.empty()) return sources[random_.Uniform(sources.size())];
   }
@@ -257,7 +264,7 @@ bool RedundancyPlanner::PlanCopy(BlockId block, const BlockRecord& record, const
   const bool spread_only = good >= wanted;
   // A datanode that just registered has its say before its replicas are replaced.
   if (!spread_only && good + health.awaited.size() >= wanted) return false;
-  const DatanodeStorage* const source = ChooseSource(health, good == 1);
+  const DatanodeStorage* const source = ChooseSource(health, record.length, good == 1);
   if (source == nullptr) return false;
 
   TargetRequest request;
@@ -297,7 +304,7 @@ bool RedundancyPlanner::PlanCopy(BlockId block, const BlockRecord& record, const
     scheduled_.Add(target.storage, record.length);
   }
   const DatanodeUuid& sender = source->datanode->info.uuid;
-  pending_.Add(block, sender, std::move(expected), now + settings_.pending_copy_timeout);
+  pending_.Add(command.block, sender, std::move(expected), now + settings_.pending_copy_timeout);
   commands->emplace_back(sender, std::move(command));
   return true;
 }

@@ -108,7 +108,7 @@ class RedundancyPlanner {
   // True: a command was made.
   bool PlanCopy(BlockId block, const BlockRecord& record, const BlockHealth& health,
                 const std::vector<StoredReplica>& replicas, MonotonicTime now, std::vector<CommandFor>* commands);
-  const DatanodeStorage* ChooseSource(const BlockHealth& health, bool urgent);
+  const DatanodeStorage* ChooseSource(const BlockHealth& health, uint64_t bytes, bool urgent);
   // The command for the replica has had its effect, if any, and the slice at hand knows of it.
   static bool IsSettled(const DeletionQueue::Entry& entry, const DatanodeStorage& storage);
   absl::Status PlanDeletions(const MetaReader& published, MonotonicTime now, std::vector<CommandFor>* commands);

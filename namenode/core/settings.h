@@ -52,8 +52,12 @@ struct CoreSettings {
   std::chrono::milliseconds safe_mode_extension{3'000};  // HDFS: 30 s; only when there are blocks
 
   // Redundancy.
-  std::chrono::milliseconds redundancy_interval{1'000};    // HDFS: 3 s
-  uint32_t copies_per_datanode = 2;                        // under way as a source
+  std::chrono::milliseconds redundancy_interval{1'000};  // HDFS: 3 s
+  // What a source is given at a time, waiting and under way, for small blocks and large ones; one block in any case,
+  // and twice as much of blocks that have one replica left. HDFS: 2 blocks.
+  uint32_t copies_per_datanode = 64;
+  uint64_t copy_bytes_per_datanode = 512 << 20;
+  uint32_t copies_per_plan = 1000;                         // of the whole cluster
   std::chrono::milliseconds pending_copy_timeout{60'000};  // HDFS: 300 s
   uint32_t max_deletes_per_command = 1000;
   uint32_t max_queued_blocks = 100'000;  // each of: wanted copies, deletions; beyond: found again by the scan

@@ -131,6 +131,7 @@ TEST_F(DatanodeServiceTest, AFullHopAnswersBusyAndTheSetupIsUndoneEverywhere) {
   const std::string content = Bytes(100);
   first.Send(content, 0, 100, /*last=*/true);
   EXPECT_TRUE(first.WaitEnd().ok());
+  ASSERT_TRUE(Quiet(1));
   EXPECT_TRUE(Write(MakeBlock(2), {0, 1}, content).ok());  // room again
 }
 

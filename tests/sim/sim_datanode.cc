@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/error.h"
 #include "common/faulty_file_system.h"
+#include "datanode/core/copy_backlog.h"
 #include "datanode/core/namenode_session.h"
 #include "datanode/core/pipeline_hop.h"
 #include "datanode/core/read_plan.h"
@@ -73,6 +74,7 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   ~Process() override {
     hops.clear();
     copies.clear();
+    backlog.Clear();
     store.reset();
   }
 
@@ -226,14 +228,8 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   }
   void Obey(const protocol::SendFullReportCommand&) {}
   void Obey(const protocol::CopyReplicaCommand& command) {
-    if (copies.size() >= 4) return;
-    const uint64_t id = ++next_id;
-    datanode::CopyOptions options;
-    options.packet_bytes = 2048;
-    options.setup_timeout = std::chrono::seconds(4);
-    options.ack_timeout = std::chrono::seconds(6);
-    copies[id] = std::make_unique<Copy>(command, options);
-    StepCopy(id, copy_event::Start{});
+    backlog.Put(command, now());
+    StartCopies();
   }
 
   // ---- hops ----------------------------------------------------------------------------------------------------
@@ -355,6 +351,19 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   }
 
   // ---- copies --------------------------------------------------------------------------------------------------
+  void StartCopies() {
+    while (copies.size() < 4) {
+      std::optional<protocol::CopyReplicaCommand> next = backlog.Take(now());
+      if (!next.has_value()) return;
+      const uint64_t id = ++next_id;
+      datanode::CopyOptions options;
+      options.packet_bytes = 2048;
+      options.setup_timeout = std::chrono::seconds(4);
+      options.ack_timeout = std::chrono::seconds(6);
+      copies[id] = std::make_unique<Copy>(*std::move(next), options);
+      StepCopy(id, copy_event::Start{});
+    }
+  }
   void StepCopy(uint64_t id, datanode::CopyEvent event) {
     auto found = copies.find(id);
     if (found == copies.end()) return;
@@ -362,7 +371,10 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
       std::visit([&](auto& one) { Do(id, *found->second, one); }, action);
     const uint64_t wake = ++found->second->wake;
     if (found->second->machine.Done()) {
-      At(now(), [this, id] { copies.erase(id); });
+      At(now(), [this, id] {
+        copies.erase(id);
+        StartCopies();
+      });
     } else if (auto deadline = found->second->machine.NextDeadline()) {
       At(*deadline, [this, id, wake] {
         auto again = copies.find(id);
@@ -456,6 +468,7 @@ struct SimDatanode::Process final : datanode::ReplicaInventory {
   uint64_t next_id = 0;
   std::map<uint64_t, std::unique_ptr<Hop>> hops;
   std::map<uint64_t, std::unique_ptr<Copy>> copies;
+  datanode::CopyBacklog backlog;
   std::vector<std::weak_ptr<WriteConnection>> connections;
   std::vector<std::weak_ptr<ReadConnection>> reads;
 };

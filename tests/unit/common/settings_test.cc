@@ -77,7 +77,9 @@ TEST(Settings, TomlErrorsNameFileLineAndRemedy) {
   ExpectRefused(load("[datanode]\nx = 1\n"), {"unknown setting datanode"});
   ExpectRefused(load("a = 1\nb = = 2\n"), {path + ":2"});
   Settings settings(Table());
-  ExpectRefused(settings.LoadTomlFile(dir.File("missing.toml")), {"missing.toml"});
+  ExpectRefused(settings.LoadTomlFile(dir.File("missing.toml")),
+                {"missing.toml: the settings file can't be read: No such file or directory"});
+  ExpectRefused(settings.LoadTomlFile(dir.path()), {dir.path() + ": is a directory"});
 }
 
 TEST(Settings, OneFileServesAllPrograms) {

@@ -24,10 +24,11 @@ class FakeReadCluster {
  public:
   // How a read from a datanode goes wrong.
   struct Trouble {
-    std::optional<absl::Status> refuse;   // at opening
-    std::optional<uint64_t> break_after;  // messages, then the connection breaks
-    bool silent = false;                  // never sends anything
-    bool wrong_place = false;             // messages begin elsewhere
+    std::optional<absl::Status> refuse;    // at opening
+    std::optional<uint64_t> break_after;   // messages, then the connection breaks
+    bool silent = false;                   // never sends anything
+    std::optional<uint64_t> silent_after;  // messages
+    bool wrong_place = false;              // messages begin elsewhere
     bool no_checksums = false;
     std::optional<std::string> needs_token;  // another one is refused
     bool once = false;                       // only for the first stream
@@ -164,7 +165,7 @@ class FakeReadCluster {
     const auto end = [&](absl::Status status) {
       pending_.push_back(read_event::StreamEnded{action.stream, std::move(status)});
     };
-    if (trouble.silent) return;
+    if (trouble.silent || stream.messages >= trouble.silent_after.value_or(UINT64_MAX)) return;
     if (trouble.refuse.has_value()) return end(*trouble.refuse);
     if (trouble.needs_token.has_value() && *trouble.needs_token != stream.request.token) {
       return end(MakeError(ErrorReason::kBadToken, "the token has expired"));
@@ -282,13 +283,32 @@ TEST(FileReaderTest, ADatanodeThatBreaksAgainIsLeft) {
   EXPECT_EQ(cluster.got, cluster.contents_);
 }
 
-TEST(FileReaderTest, ASilentDatanodeIsLeftAfterTheTimeout) {
+TEST(FileReaderTest, ASilentDatanodeIsSoonLeftForAnother) {
+  FakeReadCluster cluster(2 * kBlock);
+  cluster.trouble_[1] = {.silent_after = 2};
+  const MonotonicTime before = cluster.now_;
+  ASSERT_TRUE(cluster.Read(0, 2 * kBlock).ok());
+  EXPECT_EQ(cluster.now_ - before, std::chrono::seconds(5));
+  EXPECT_EQ(cluster.got, cluster.contents_);
+  EXPECT_THAT(cluster.opened_, testing::ElementsAre("dn1", "dn2", "dn2")) << "no second chance, nor for the next block";
+}
+
+TEST(FileReaderTest, TheLastReplicaIsWaitedForThoughItIsSilent) {
   FakeReadCluster cluster(kBlock);
+  for (int i = 1; i <= 3; ++i) cluster.trouble_[i] = {.silent = true, .once = true};
+  const MonotonicTime before = cluster.now_;
+  ASSERT_TRUE(cluster.Read(0, kBlock).ok());
+  EXPECT_GE(cluster.now_ - before, std::chrono::seconds(5 + 5 + 60));
+  EXPECT_LE(cluster.now_ - before, std::chrono::seconds(5 + 5 + 60 + 3)) << "then the locations are asked for anew";
+  EXPECT_EQ(cluster.got, cluster.contents_);
+}
+
+TEST(FileReaderTest, PatienceWithOthersIsNotLongerThanTheTimeout) {
+  FakeReadCluster cluster(kBlock, 3, {.stream_timeout = std::chrono::seconds(2)});
   cluster.trouble_[1] = {.silent = true};
   const MonotonicTime before = cluster.now_;
   ASSERT_TRUE(cluster.Read(0, kBlock).ok());
-  EXPECT_EQ(cluster.now_ - before, std::chrono::seconds(60));
-  EXPECT_EQ(cluster.got, cluster.contents_);
+  EXPECT_EQ(cluster.now_ - before, std::chrono::seconds(2));
 }
 
 TEST(FileReaderTest, EveryFlippedByteIsFoundReportedAndReadElsewhere) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "common/error.h"
+#include "datanode/core/copy_backlog.h"
 #include "datanode/core/read_plan.h"
 #include "datanode/core/stream_limits.h"
 #include "datanode/core/token_keys.h"
@@ -58,6 +59,35 @@ TEST(StreamLimitsTest, BeyondALimitIsBusyAndReleasedRoomIsGivenAgain) {
   EXPECT_EQ(limits.streams(), 4u);
   EXPECT_EQ(limits.transfers(), 1u);
   EXPECT_EQ(limits.writers(b), 1u);
+}
+
+protocol::CopyReplicaCommand CopyOf(uint64_t id, uint64_t length = 10) {
+  return {.block = {.id = BlockId(id), .length = length}};
+}
+
+TEST(CopyBacklogTest, OldestComesFirstAndANewerOrderReplacesAnOlderOne) {
+  CopyBacklog backlog;
+  const MonotonicTime now{};
+  EXPECT_TRUE(backlog.Put(CopyOf(1, 10), now));
+  EXPECT_TRUE(backlog.Put(CopyOf(2), now));
+  EXPECT_TRUE(backlog.Put(CopyOf(1, 20), now));
+  EXPECT_EQ(backlog.size(), 2u);
+  EXPECT_EQ(backlog.Take(now)->block.id, BlockId(2));
+  EXPECT_EQ(backlog.Take(now)->block.length, 20u);
+  EXPECT_FALSE(backlog.Take(now).has_value());
+}
+
+TEST(CopyBacklogTest, ForgetsWhatWaitedTooLongAndTakesNoMoreThanItMay) {
+  CopyBacklog backlog;
+  const MonotonicTime now{};
+  for (uint64_t id = 1; id <= CopyBacklog::kMost; ++id) EXPECT_TRUE(backlog.Put(CopyOf(id), now));
+  EXPECT_FALSE(backlog.Put(CopyOf(1000), now));
+  EXPECT_TRUE(backlog.Put(CopyOf(5), now + CopyBacklog::kLongestWait)) << "takes an older one's place";
+  EXPECT_EQ(backlog.Take(now + CopyBacklog::kLongestWait)->block.id, BlockId(5));
+  EXPECT_EQ(backlog.size(), 0u);
+  EXPECT_TRUE(backlog.Put(CopyOf(1), now));
+  backlog.Clear();
+  EXPECT_FALSE(backlog.Take(now).has_value());
 }
 
 std::vector<std::pair<uint64_t, uint64_t>> Pieces(uint64_t offset, uint64_t length, uint64_t replica) {

@@ -110,6 +110,30 @@ class NamenodeSessionTest : public ::testing::Test {
   const NamenodeIdentity first_{.cluster = ClusterId("C"), .epoch = Epoch(3), .incarnation = "x"};
 };
 
+TEST_F(NamenodeSessionTest, WhatGoesOnFailingIsToldEveryMinute) {
+  std::vector<std::string> told;
+  const auto fail_for = [&](Duration time) {
+    for (const MonotonicTime end = now_ + time; now_ < end; Advance(std::chrono::seconds(1))) {
+      const auto request = Take<session_action::SendRegister>();
+      if (!request.has_value()) continue;
+      Step(session_event::RegisterAnswered{request->request, absl::UnavailableError("nobody there")});
+      while (auto notice = Take<session_action::Notice>()) {
+        EXPECT_TRUE(notice->trouble);
+        told.push_back(notice->text);
+      }
+    }
+  };
+  fail_for(std::chrono::seconds(55));
+  EXPECT_EQ(told, std::vector<std::string>{"registering failed, trying again: nobody there"});
+  fail_for(std::chrono::seconds(120));
+  ASSERT_EQ(told.size(), 3u);
+  EXPECT_TRUE(told[1].starts_with("registering has failed for 6")) << told[1];
+  EXPECT_TRUE(told[2].ends_with(" s, still trying: nobody there")) << told[2];
+  now_ += std::chrono::seconds(5);
+  Register(first_);
+  EXPECT_FALSE(Take<session_action::Notice>()->trouble);
+}
+
 TEST_F(NamenodeSessionTest, AFreshDatanodeJoinsRecordsAndReports) {
   Tick();
   const auto request = Take<session_action::SendRegister>();

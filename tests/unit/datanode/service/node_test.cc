@@ -92,6 +92,29 @@ TEST_F(NodeTest, AReplicaBeingWrittenIsNotVerified) {
   writer->Discard();
 }
 
+TEST_F(NodeTest, CopiesWaitForAPlaceAndEndWithTheNode) {
+  NodeOptions options{.limits = {.transfers = 2}};
+  options.connect_timeout = std::chrono::minutes(1);  // they stay where they are
+  Start(options);
+  const protocol::ReplicaLocation nobody{
+      .datanode = {.uuid = DatanodeUuid("far"), .addresses = {{"default", "::", 1}}}};
+  for (uint64_t n = 1; n <= 3; ++n) {
+    Put(n);
+    node_->Copy({.block = MakeBlock(n), .targets = {nobody}});
+  }
+  node_->Copy({.block = MakeBlock(4), .targets = {nobody}});  // not here: no reason to stop
+  EXPECT_EQ(node_->ActiveTransfers(), 0u);
+  node_->Tick();
+  EXPECT_EQ(node_->ActiveTransfers(), 2u);
+  node_->Tick();
+  EXPECT_EQ(node_->ActiveTransfers(), 2u);
+  node_->CancelAll();
+  ASSERT_TRUE(Eventually([&] {
+    node_->Tick();
+    return node_->ActiveTransfers() == 0;
+  })) << "the third was dropped with them";
+}
+
 TEST_F(NodeTest, ARecoveryIsAnsweredByReports) {
   Start({});
   auto writer = *store_->CreateReplica({.block = MakeBlock(1), .storage = storage_, .expected_bytes = 10'000});

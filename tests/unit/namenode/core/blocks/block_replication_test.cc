@@ -133,7 +133,6 @@ TEST_F(BlockReplicationTest, DeadDatanodesBlocksAreCopied) {
   Pass(seconds(2), {"1", "2", "3"});
   EXPECT_THAT(Texts(Pass(seconds(28), {"1", "3"})), IsEmpty()) << "stale is not dead";
   const std::vector<std::string> commands = Texts(Pass(seconds(8), {"1", "3"}));
-  // Two levels of urgency allow one source 4 copies at a time.
   EXPECT_THAT(commands, ElementsAre("1: copy 100 -> 3", "1: copy 101 -> 3", "1: copy 102 -> 3", "1: copy 103 -> 3"));
   EXPECT_EQ(Stats().under_replicated_blocks, 4u);
   for (const Block& block : blocks) {
@@ -160,11 +159,34 @@ TEST_F(BlockReplicationTest, CopyThatDoesNotArriveIsOrderedAgain) {
   EXPECT_THAT(Texts(Pass(seconds(40), {"1", "2"})), ElementsAre("1: copy 100 -> 2"));
 }
 
-TEST_F(BlockReplicationTest, SourceSendsFewCopiesAtATime) {
+TEST_F(BlockReplicationTest, SourceIsGivenSoManyBlocksAndBytesAtATime) {
+  settings_.copies_per_datanode = 5;
+  settings_.copy_bytes_per_datanode = 250;
   for (const char* name : {"1", "2", "3", "4"}) Join(name);
   LeaveSafeMode();
   for (uint64_t id = 100; id < 120; ++id) Stored(id, 3, {"1", "2"});
-  EXPECT_THAT(Texts(Pass(seconds(10), {"1", "2", "3", "4"})), SizeIs(4)) << "two sources, two each";
+  EXPECT_THAT(Texts(Pass(seconds(10), {"1", "2", "3", "4"})), SizeIs(4)) << "two sources, 200 bytes each";
+  settings_.copy_bytes_per_datanode = 10'000;
+  EXPECT_THAT(Texts(Pass(seconds(10), {"1", "2", "3", "4"})), SizeIs(6)) << "two sources, five each";
+  const Block large = AddBlock(200, 2, 1'000'000);
+  Report("3", large);
+  EXPECT_THAT(Texts(Pass(seconds(2), {"1", "2", "3", "4"})), ElementsAre(HasSubstr("3: copy 200")))
+      << "one in any case";
+}
+
+TEST_F(BlockReplicationTest, SmallBlocksAreCopiedByTheDozen) {
+  for (const char* name : {"1", "2", "3", "4"}) Join(name);
+  LeaveSafeMode();
+  for (uint64_t id = 1000; id < 1150; ++id) Stored(id, 3, {"1", "2"});
+  EXPECT_THAT(Texts(Pass(seconds(1), {"1", "2", "3", "4"})), SizeIs(128)) << "two sources, 64 each";
+}
+
+TEST_F(BlockReplicationTest, CopiesOrderedInOneStepAreBounded) {
+  settings_.copies_per_plan = 30;
+  for (const char* name : {"1", "2", "3", "4"}) Join(name);
+  LeaveSafeMode();
+  for (uint64_t id = 1000; id < 1150; ++id) Stored(id, 3, {"1", "2"});
+  EXPECT_THAT(Texts(Pass(seconds(1), {"1", "2", "3", "4"})), SizeIs(30));
 }
 
 TEST_F(BlockReplicationTest, MostEndangeredBlocksComeFirst) {

@@ -139,14 +139,30 @@ TEST_F(PlacementPolicyTest, CopyOfABlockOnOneRackGoesToAnother) {
   }
 }
 
-TEST_F(PlacementPolicyTest, StaleAndLoadedNodesAreAvoidedButUsedIfNeedBe) {
-  for (const char* name : {"1", "2", "3", "4"}) Add(name);
-  Silence(seconds(6), {"2", "3", "4"});
-  Streams("2", 400);
+TEST_F(PlacementPolicyTest, LoadedNodesAreAvoidedButUsedIfNeedBe) {
+  for (const char* name : {"1", "2", "3"}) Add(name);
+  Streams("1", 400);
   for (int i = 0; i < 20; ++i) {
-    EXPECT_THAT(Choose({.wanted = 2}), ::testing::UnorderedElementsAre("3", "4"));
-    EXPECT_THAT(Choose({.wanted = 4}), SizeIs(4));
+    EXPECT_THAT(Choose({.wanted = 2}), ::testing::UnorderedElementsAre("2", "3"));
+    EXPECT_THAT(Choose({.wanted = 3}), SizeIs(3));
   }
+}
+
+TEST_F(PlacementPolicyTest, WriteDoesNotWaitForASilentNodeWhileTwoOthersAnswer) {
+  using ::testing::UnorderedElementsAre;
+  for (const char* name : {"1", "2", "3", "4"}) Add(name);
+  Silence(seconds(6), {"2", "3"});
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(Choose({.wanted = 3}), UnorderedElementsAre("2", "3"));
+    EXPECT_THAT(Choose({.wanted = 2, .existing = Uuids({"2"})}), UnorderedElementsAre("3"));
+    // One answers: one of the silent ones is the second.
+    EXPECT_THAT(Choose({.wanted = 3, .excluded = Uuids({"2"})}), SizeIs(2));
+    EXPECT_THAT(Choose({.wanted = 1, .existing = Uuids({"2"}), .excluded = Uuids({"3"})}), SizeIs(1));
+  }
+  EXPECT_THAT(Refusal({.wanted = 1, .existing = Uuids({"2", "3"})}), HasSubstr("stale: no recent heartbeat"));
+  settings_.min_replication = 3;
+  EXPECT_THAT(Choose({.wanted = 3}), SizeIs(3));
+  EXPECT_THAT(Choose({.wanted = 4}), SizeIs(3)) << "no more than it takes";
 }
 
 TEST_F(PlacementPolicyTest, LittleLoadRefusesNobody) {

@@ -56,22 +56,27 @@ TEST(CopyQueueTest, FullQueueKeepsTheMostEndangered) {
 TEST(PendingCopiesTest, OrderEndsWhenAllTargetsHaveIt) {
   PendingCopies pending;
   const DatanodeUuid source("s"), one("1"), two("2");
-  pending.Add(BlockId(1), source, {one, two}, At(60));
-  EXPECT_EQ(pending.SentBy(source), 1u);
+  pending.Add(Replica(1), source, {one, two}, At(60));
+  pending.Add(Replica(2), source, {two}, At(60));
+  EXPECT_EQ(pending.LoadOf(source).blocks, 2u);
+  EXPECT_EQ(pending.LoadOf(source).bytes, 20u);
   pending.Arrived(BlockId(1), one);
   EXPECT_FALSE(pending.Expects(BlockId(1), one));
   EXPECT_TRUE(pending.Expects(BlockId(1), two));
   pending.Arrived(BlockId(1), two);
   EXPECT_FALSE(pending.Contains(BlockId(1)));
-  EXPECT_EQ(pending.SentBy(source), 0u);
+  EXPECT_EQ(pending.LoadOf(source).blocks, 1u);
+  EXPECT_EQ(pending.LoadOf(source).bytes, 10u);
+  pending.Forget(BlockId(2));
+  EXPECT_EQ(pending.LoadOf(source).bytes, 0u);
 }
 
 TEST(PendingCopiesTest, OrderEndsByTimeAndWithItsDatanodes) {
   PendingCopies pending;
   const DatanodeUuid source("s"), one("1"), two("2");
-  pending.Add(BlockId(1), source, {one}, At(60));
-  pending.Add(BlockId(2), source, {two}, At(70));
-  pending.Add(BlockId(3), two, {one}, At(80));
+  pending.Add(Replica(1), source, {one}, At(60));
+  pending.Add(Replica(2), source, {two}, At(70));
+  pending.Add(Replica(3), two, {one}, At(80));
   EXPECT_THAT(pending.Expire(At(60)), ElementsAre(BlockId(1)));
   EXPECT_THAT(pending.OnDatanodeLost(two), ElementsAre(BlockId(2), BlockId(3)));
   EXPECT_EQ(pending.size(), 0u);
