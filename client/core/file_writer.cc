@@ -115,7 +115,11 @@ void FileWriter::On(const write_event::AckArrived& event) {
   if (event.stream != stream_ || stream_ == 0) return;
   for (size_t hop = 0; hop < event.ack.hops.size(); ++hop) {
     const protocol::HopStatus& answer = event.ack.hops[hop];
-    if (answer.status.ok()) continue;
+    if (answer.status.ok()) {
+      if (hop >= block_.locations.size() || block_.locations[hop].datanode.uuid == answer.datanode) continue;
+      return PipelineFailed(hop, MakeError(ErrorReason::kPipelineFailed,
+                                           absl::StrCat("datanode ", answer.datanode.value(), " answers instead")));
+    }
     size_t blamed = std::min(hop, block_.locations.size() - 1);
     for (size_t i = 0; i < block_.locations.size(); ++i) {
       if (block_.locations[i].datanode.uuid == answer.datanode) blamed = i;

@@ -72,7 +72,9 @@ struct PeerChannels::Peer : public std::enable_shared_from_this<PeerChannels::Pe
   std::string Describe(const DatanodeUuid& wanted) {
     MutexLock lock(&mutex);
     if (uuid.has_value() && !uuid->empty() && *uuid != wanted.value()) return absl::StrCat("is datanode ", *uuid);
-    return StateName(channel->GetState(false));
+    const grpc_connectivity_state state = channel->GetState(false);
+    if (state == GRPC_CHANNEL_READY && uuid != wanted.value()) return "connected, but does not say who it is";
+    return StateName(state);
   }
 
   const std::shared_ptr<grpc::Channel> channel;

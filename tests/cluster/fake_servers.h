@@ -42,10 +42,11 @@ class FakeDisk {
 
 class FakeDatanode final : public v1::DataTransfer::Service {
  public:
-  FakeDatanode(std::string uuid, FakeDisk* disk) : uuid_(std::move(uuid)), disk_(disk) {
+  // `port` 0: a free one.
+  FakeDatanode(std::string uuid, FakeDisk* disk, int port = 0) : uuid_(std::move(uuid)), disk_(disk) {
     grpc::ServerBuilder builder;
     rpc::ApplyServerArguments(&builder, rpc::Traffic::kData);
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }
@@ -78,6 +79,7 @@ class FakeDatanode final : public v1::DataTransfer::Service {
     MutexLock lock(&disk_->mutex);
     reaches_ = std::move(datanodes);
   }
+  std::atomic<bool> keeps_its_name = false;  // GetLocalInfo waits until it is false
   std::atomic<int> relayed = 0;
   std::atomic<int> writes = 0;
   std::atomic<int> reads = 0;
@@ -95,6 +97,7 @@ class FakeDatanode final : public v1::DataTransfer::Service {
   }
   grpc::Status GetLocalInfo(grpc::ServerContext* context, const v1::LocalInfoRequest*,
                             v1::LocalInfoReply* reply) override {
+    keeps_its_name.wait(true);
     return Meant(*context, [&](FakeDatanode* datanode) {
       reply->set_datanode(datanode->uuid_);
       return grpc::Status::OK;

@@ -31,7 +31,7 @@ inline protocol::ReplicaLocation TestLocation(int number) {
 class FakeWriteCluster {
  public:
   // What a datanode does with the setup (packet -1) or a packet (0, 1, ... within its stream).
-  enum class Fault { kRefuse, kBusy, kEndStream, kSilence, kShortAck, kBadOrder };
+  enum class Fault { kRefuse, kBusy, kEndStream, kSilence, kShortAck, kBadOrder, kSomebodyElse };
   struct Fail {
     Fault fault;
     int hop = 0;
@@ -302,6 +302,9 @@ class FakeWriteCluster {
           break;
         case Fault::kBadOrder:
           ack.sequence = sequence + 1;
+          break;
+        case Fault::kSomebodyElse:
+          ack.hops[failure->hop].datanode = DatanodeUuid("uuid-of-another");
           break;
       }
     }

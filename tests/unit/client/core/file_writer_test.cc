@@ -103,8 +103,8 @@ TEST(FileWriterTest, TheWindowBoundsWhatIsUnderWay) {
 TEST(FileWriterTest, EveryFailurePositionKeepsWhatWasAcknowledged) {
   int whole = 0;
   int failed = 0;
-  for (const Fault fault :
-       {Fault::kRefuse, Fault::kBusy, Fault::kEndStream, Fault::kSilence, Fault::kShortAck, Fault::kBadOrder}) {
+  for (const Fault fault : {Fault::kRefuse, Fault::kBusy, Fault::kEndStream, Fault::kSilence, Fault::kShortAck,
+                            Fault::kBadOrder, Fault::kSomebodyElse}) {
     for (uint64_t stream = 1; stream <= 2; ++stream) {
       for (int packet = -1; packet < 4; ++packet) {
         for (int hop = 0; hop < 3; ++hop) {
@@ -127,7 +127,7 @@ TEST(FileWriterTest, EveryFailurePositionKeepsWhatWasAcknowledged) {
             ASSERT_TRUE(closed.ok()) << closed;
             EXPECT_EQ(cluster.Contents(), app.written());
             EXPECT_EQ(cluster.Count("abandonBlock"), 1);
-            const bool names_hop = fault == Fault::kRefuse;
+            const bool names_hop = fault == Fault::kRefuse || fault == Fault::kSomebodyElse;
             if (names_hop && stream == 2) {
               EXPECT_THAT(cluster.last_excluded_, testing::ElementsAre(DatanodeUuid(absl::StrCat("uuid-", hop + 1))));
             }
@@ -137,7 +137,8 @@ TEST(FileWriterTest, EveryFailurePositionKeepsWhatWasAcknowledged) {
             ++whole;
           } else {
             ASSERT_EQ(ReasonOf(closed), ErrorReason::kPipelineFailed) << closed;
-            const int blamed = fault == Fault::kRefuse || fault == Fault::kBusy ? hop + 1 : 1;
+            const bool tells = fault == Fault::kRefuse || fault == Fault::kBusy || fault == Fault::kSomebodyElse;
+            const int blamed = tells ? hop + 1 : 1;
             const uint64_t acknowledged = (stream - 1) * kBlock + packet * kPacket;
             EXPECT_THAT(Text(closed), AllOf(HasSubstr(absl::StrCat("datanode dn", blamed, ":7066")),
                                             HasSubstr(absl::StrCat(acknowledged, " of ", 2 * kBlock, " bytes")),
