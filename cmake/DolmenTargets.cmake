@@ -47,7 +47,7 @@ function(dolmen_binary name)
   target_link_libraries(${name} PRIVATE dolmen_flags ${ARG_DEPS})
 endfunction()
 
-# dolmen_test(<path below tests/, without .cc> LABEL unit|sim|cluster|crash|fuzz [TIMEOUT seconds] [SRCS more.cc ...]
+# dolmen_test(<path below tests/, without .cc> LABEL unit|sim|cluster|crash [TIMEOUT seconds] [SRCS more.cc ...]
 #             [ARGS ...] [ALONE] [LONG] DEPS lib ...)
 # A GoogleTest program. ALONE: never beside another test (it needs the machine). LONG: not part of the gate.
 # Sanitizer builds get 4x the time. One program can be registered again with other ARGS: dolmen_run(...) below.

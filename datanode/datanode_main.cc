@@ -1,6 +1,7 @@
 // dolmen-datanode: serves block replicas from local directories.
 #include <malloc.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -101,6 +102,7 @@ int Main(const std::vector<std::string>& args) {
   rpc::TurnOffDeadlockSearch();
   TuneMalloc();
   RaiseOpenFileLimit();
+  umask(0077);  // blocks hold the bytes of all users' files
 
   // Signals go to one thread that waits for them; every other thread inherits the mask.
   sigset_t signals;

@@ -42,7 +42,8 @@ std::vector<Setting> DatanodeSettingsTable() {
        "Listen beyond loopback although identities are only claimed (\"simple\" security)."},
       {"datanode_port", kDatanodePort, "Port for block data; 0 takes a free one.", 0, 65535},
       {"datanode_advertised_addresses", std::string(),
-       "Every way to reach this datanode, best first: network=host:port,...; empty: the one it listens on."},
+       "Every way to reach this datanode, best first: network=host:port,...; empty: the address it listens on, or this "
+       "host's name if that is 0.0.0.0 or ::."},
       {"datanode_host_name", std::string(), "Name of this host in reports; empty: what the system says."},
       {"datanode_rack", std::string("/default-rack"), "Rack of this host, for placement."},
       {"datanode_http_port", int64_t{0}, "HTTP port told to others; 0: none.", 0, 65535},

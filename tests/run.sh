@@ -41,7 +41,7 @@ case ${1:-} in
     build release debs
     tests/compose/run.sh
     build asan
-    check asan -L 'cluster|fuzz' -LE long
+    check asan -L cluster -LE long
     build tsan
     check tsan -L 'unit|sim|cluster' -LE long
     ;;

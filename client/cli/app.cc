@@ -32,7 +32,8 @@ constexpr std::string_view kHelp =
     "`dolmen fs` is the same as `dolmen dfs`. Generic options go before the -command:\n"
     "  -fs dolmen://host:port          the file system; else DOLMEN_FS, the settings file, dolmen://localhost:7020\n"
     "  -D property=value               one setting, e.g. -D dfs.replication=2\n"
-    "  -conf FILE                      a TOML settings file; else DOLMEN_CONF, ~/.dolmen/client.toml\n";
+    "  -conf FILE                      a TOML settings file; else DOLMEN_CONF, ~/.dolmen/client.toml,\n"
+    "                                  /etc/dolmen/client.toml\n";
 
 // Commands that leave something half-made behind when they are killed.
 bool Copies(const std::vector<std::string>& args) {

@@ -224,7 +224,7 @@ bool NamenodeSession::AcceptAnswer(const protocol::NamenodeIdentity& namenode, b
   if (checked.ok()) checked = CheckEpoch(namenode);
   if (!checked.ok()) {
     ++refusals_;
-    Notice(absl::StrCat("the answer to ", ToAbsl(what), " is refused: ", checked.message()));
+    Notice(absl::StrCat("the answer to ", ToAbsl(what), " is refused: ", checked.message()), true);
     // Whoever it is, it is not the one we are registered with: find that one.
     RegisterAgain("another namenode answered");
     return false;

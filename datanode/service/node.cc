@@ -109,7 +109,8 @@ void Node::Verify(const protocol::Block& block) {
     const absl::StatusOr<Verified> verified = store_->Verify(block);
     if (!verified.ok()) return LogIfError(verified.status(), "the namenode asks for verification again");
     const bool good = verified->outcome == VerifyOutcome::kGood;
-    spdlog::info("verified {}: {}", block.id.ToString(), good ? "good" : "corrupt");
+    spdlog::log(good ? spdlog::level::info : spdlog::level::warn, "verified {}: {}", block.id.ToString(),
+                good ? "good" : "corrupt");
     Report(storage, {.block = verified->block,
                      .state = good ? protocol::ReplicaState::kFinalized : protocol::ReplicaState::kCorrupt});
   });

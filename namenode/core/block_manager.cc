@@ -303,9 +303,9 @@ protocol::GetDatanodeReportReply BlockManager::DatanodeReport(MonotonicTime now)
   return reply;
 }
 
-std::vector<std::string> BlockManager::TakeNotices() {
-  std::vector<std::string> notices = registry_.TakeNotices();
-  for (std::string& notice : quarantine_.TakeNotices()) notices.push_back(std::move(notice));
+std::vector<Notice> BlockManager::TakeNotices() {
+  std::vector<Notice> notices = registry_.TakeNotices();
+  for (Notice& notice : quarantine_.TakeNotices()) notices.push_back(std::move(notice));
   return notices;
 }
 

@@ -116,7 +116,7 @@ class BlockManager final : public ReplicaView {
   void FillFsStats(protocol::GetFsStatsReply* reply, MonotonicTime now) const;
   protocol::GetDatanodeReportReply DatanodeReport(MonotonicTime now) const;
   // Lines for the log since the last call; bounded.
-  std::vector<std::string> TakeNotices();
+  std::vector<Notice> TakeNotices();
 
  private:
   struct Verification {

@@ -209,8 +209,9 @@ absl::StatusOr<DatanodeRegistry::Registered> DatanodeRegistry::Register(const Re
 
   Datanode& datanode = datanodes_[request.info.uuid];
   if (datanode.session != 0 && datanode.info.addresses != request.info.addresses) {
-    Notice(absl::StrCat("datanode ", request.info.uuid.value(), " moved to ", Text(request.info.addresses.front()),
-                        "; whoever holds its earlier session is fenced"));
+    Tell(absl::StrCat("datanode ", request.info.uuid.value(), " moved to ", Text(request.info.addresses.front()),
+                      "; whoever holds its earlier session is fenced"),
+         false);
   }
   datanode.info = request.info;
   if (datanode.info.rack.empty()) datanode.info.rack = kDefaultRack;
@@ -252,8 +253,9 @@ void DatanodeRegistry::DropSameAddress(const DatanodeInfo& info, StorageChanges*
       ++other;
       continue;
     }
-    Notice(absl::StrCat("datanode ", info.uuid.value(), " took over address ", Text(*shared), "; the replicas of ",
-                        other->first.value(), ", which was there before, are dropped"));
+    Tell(absl::StrCat("datanode ", info.uuid.value(), " took over address ", Text(*shared), "; the replicas of ",
+                      other->first.value(), ", which was there before, are dropped"),
+         true);
     for (uint32_t number : other->second.storages) DropStorage(number, changes);
     other = datanodes_.erase(other);
   }
@@ -301,8 +303,9 @@ StorageChanges DatanodeRegistry::OnHeartbeat(const HeartbeatFacts& facts) {
     const bool failed_before = storage.report.failed;
     storage.report = report;
     if (report.failed == failed_before) continue;
-    Notice(absl::StrCat("storage ", report.id.value(), " of datanode ", facts.datanode.value(),
-                        report.failed ? " failed" : " is back"));
+    Tell(absl::StrCat("storage ", report.id.value(), " of datanode ", facts.datanode.value(),
+                      report.failed ? " failed" : " is back"),
+         report.failed);
     if (report.failed) {
       EndSession(&storage, &changes);
     } else {
@@ -321,9 +324,10 @@ StorageChanges DatanodeRegistry::Tick(MonotonicTime now) {
     for (auto& [uuid, datanode] : datanodes_) {
       if (datanode.session != 0) datanode.last_contact = std::min(now, datanode.last_contact + pause);
     }
-    Notice(absl::StrCat("the namenode was paused for ",
-                        std::chrono::duration_cast<std::chrono::milliseconds>(pause).count(),
-                        " ms; datanodes get that much more time before they count as stale or dead"));
+    Tell(absl::StrCat("the namenode was paused for ",
+                      std::chrono::duration_cast<std::chrono::milliseconds>(pause).count(),
+                      " ms; datanodes get that much more time before they count as stale or dead"),
+         true);
   }
   last_tick_ = now;
   for (auto& [uuid, datanode] : datanodes_) {
@@ -336,8 +340,9 @@ StorageChanges DatanodeRegistry::Tick(MonotonicTime now) {
     datanode.liveness = liveness;
     Changed();
     if (liveness != DatanodeLiveness::kDead) continue;
-    Notice(absl::StrCat("datanode ", uuid.value(), " (", datanode.info.host_name, ") is dead: no heartbeat for ",
-                        std::chrono::duration_cast<std::chrono::milliseconds>(silent).count(), " ms"));
+    Tell(absl::StrCat("datanode ", uuid.value(), " (", datanode.info.host_name, ") is dead: no heartbeat for ",
+                      std::chrono::duration_cast<std::chrono::milliseconds>(silent).count(), " ms"),
+         true);
     datanode.session = 0;
     datanode.active_streams = 0;
     datanode.active_transfers = 0;
@@ -448,8 +453,8 @@ void DatanodeRegistry::Changed() {
   view_ = nullptr;
 }
 
-void DatanodeRegistry::Notice(std::string text) {
-  if (notices_.size() < kMaxNotices) notices_.push_back(std::move(text));
+void DatanodeRegistry::Tell(std::string text, bool trouble) {
+  if (notices_.size() < kMaxNotices) notices_.push_back({std::move(text), trouble});
 }
 
 }  // namespace dolmen::namenode

@@ -28,6 +28,7 @@
 #include "namenode/core/full_report_progress.h"
 #include "namenode/core/heartbeat_board.h"
 #include "namenode/core/meta_store.h"
+#include "namenode/core/notice.h"
 #include "namenode/core/replica_view.h"
 #include "namenode/core/settings.h"
 
@@ -142,7 +143,7 @@ class DatanodeRegistry {
   // The present view; the same object until something in it changed. Costs O(storages) then.
   std::shared_ptr<const ClusterView> View();
   // Lines for the log since the last call, at most kMaxNotices.
-  std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
+  std::vector<Notice> TakeNotices() { return std::exchange(notices_, {}); }
 
  private:
   absl::Status Check(const protocol::RegisterRequest& request, MonotonicTime now) const;
@@ -151,7 +152,7 @@ class DatanodeRegistry {
   void EndSession(DatanodeStorage* storage, StorageChanges* changes);
   void BeginSession(DatanodeStorage* storage, uint64_t session);
   void Changed();
-  void Notice(std::string text);
+  void Tell(std::string text, bool trouble);
 
   const CoreSettings& settings_;
   const ClusterId cluster_;
@@ -163,7 +164,7 @@ class DatanodeRegistry {
   uint64_t next_session_;
   std::optional<MonotonicTime> recovered_at_;
   std::optional<MonotonicTime> last_tick_;
-  std::vector<std::string> notices_;
+  std::vector<Notice> notices_;
 
   mutable Topology topology_;  // rebuilt on demand
   mutable bool topology_is_stale_ = true;

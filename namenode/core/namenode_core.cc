@@ -76,10 +76,10 @@ absl::StatusOr<protocol::SetSafeModeReply> NamenodeCore::SetSafeMode(const Calle
   (void)now;
   if (request.action == protocol::SafeModeAction::kEnter) {
     blocks_.safe_mode().Enter();
-    Notice(absl::StrCat("user ", caller.user, " (", caller.host, ") turned safe mode on"));
+    Tell(absl::StrCat("user ", caller.user, " (", caller.host, ") turned safe mode on"));
   } else if (request.action == protocol::SafeModeAction::kLeave) {
     blocks_.safe_mode().Leave();
-    Notice(absl::StrCat("user ", caller.user, " (", caller.host, ") ended safe mode"));
+    Tell(absl::StrCat("user ", caller.user, " (", caller.host, ") ended safe mode"));
   }
   return protocol::SetSafeModeReply{blocks_.safe_mode().on()};
 }
@@ -224,7 +224,7 @@ std::vector<Finished> NamenodeCore::Tick(MonotonicTime now) {
   PublishCluster();
   const bool in_safe_mode = blocks_.safe_mode().on();
   if (in_safe_mode != std::exchange(was_in_safe_mode_, in_safe_mode)) {
-    Notice(in_safe_mode ? absl::StrCat("safe mode is on: ", blocks_.safe_mode().Tip(now)) : "safe mode is off");
+    Tell(in_safe_mode ? absl::StrCat("safe mode is on: ", blocks_.safe_mode().Tip(now)) : "safe mode is off");
   }
   const bool may_begin = !queue_.in_flight() && queue_.own_work_queued() == 0;
   if (!in_safe_mode && !queue_.stopped()) {
@@ -257,8 +257,9 @@ std::vector<Finished> NamenodeCore::FinishBatch(const absl::Status& committed, s
   CommitQueue::Outcome outcome = queue_.Finish(committed);
   if (committed.ok()) published_.meta = std::move(view);
   if (queue_.TakeClockJumped()) {
-    Notice(absl::StrCat("the wall clock went back: this commit's time is ", queue_.counters().last_commit_time.ms,
-                        " ms since 1970, earlier commits have later times; modification times follow the clock"));
+    Tell(absl::StrCat("the wall clock went back: this commit's time is ", queue_.counters().last_commit_time.ms,
+                      " ms since 1970, earlier commits have later times; modification times follow the clock"),
+         true);
   }
   leases_.SetNow(now);
   for (const Effect& effect : outcome.effects) Apply(effect, now);
@@ -274,7 +275,7 @@ void NamenodeCore::Apply(const Effect& effect, MonotonicTime now) {
     recovery_.Remove(closed->inode);
     queue_.FileClosed(closed->inode);
   } else if (const auto* started = std::get_if<RecoveryStarted>(&effect)) {
-    Notice(absl::StrCat("recovering the last block of ", started->inode.ToString(), ", whose writer lost its lease"));
+    Tell(absl::StrCat("recovering the last block of ", started->inode.ToString(), ", whose writer lost its lease"));
     LogIfError(recovery_.Started(started->inode, *published_.meta, now), "a new attempt follows");
   } else {
     blocks_.Apply(effect);
@@ -286,13 +287,13 @@ void NamenodeCore::SetLowSpace(bool low, MonotonicTime now) {
   blocks_.safe_mode().SetResourcesLow(low);
 }
 
-void NamenodeCore::Notice(std::string text) {
-  if (notices_.size() < kMaxNotices) notices_.push_back(std::move(text));
+void NamenodeCore::Tell(std::string text, bool trouble) {
+  if (notices_.size() < kMaxNotices) notices_.push_back({std::move(text), trouble});
 }
 
-std::vector<std::string> NamenodeCore::TakeNotices() {
-  std::vector<std::string> notices = blocks_.TakeNotices();
-  for (std::string& notice : std::exchange(notices_, {})) notices.push_back(std::move(notice));
+std::vector<Notice> NamenodeCore::TakeNotices() {
+  std::vector<Notice> notices = blocks_.TakeNotices();
+  for (Notice& notice : std::exchange(notices_, {})) notices.push_back(std::move(notice));
   return notices;
 }
 

@@ -25,6 +25,7 @@
 #include "namenode/core/heartbeat_board.h"
 #include "namenode/core/lease_manager.h"
 #include "namenode/core/meta_store.h"
+#include "namenode/core/notice.h"
 #include "namenode/core/settings.h"
 
 namespace dolmen::namenode {
@@ -85,7 +86,7 @@ class NamenodeCore {
   // Below the floor: safe mode until space is back (heals by itself).
   void SetLowSpace(bool low, MonotonicTime now);
   // Lines for the log since the last call (contract C-24): what was repaired, refused or switched. Bounded.
-  std::vector<std::string> TakeNotices();
+  std::vector<Notice> TakeNotices();
 
   PublishedState published() const { return published_; }
   // Nothing changes any more: a commit failed, or fenced().
@@ -108,7 +109,7 @@ class NamenodeCore {
   void WakeWaiting(const std::vector<BlockId>& confirmed);
   void PublishCluster();
   void Fence();
-  void Notice(std::string text);
+  void Tell(std::string text, bool trouble = false);
 
   NamenodeCoreOptions options_;
   LeaseManager leases_;
@@ -122,7 +123,7 @@ class NamenodeCore {
   bool was_in_safe_mode_ = true;
   MonotonicTime last_session_expiry_{};
   WallTime last_wall_;
-  std::vector<std::string> notices_;
+  std::vector<Notice> notices_;
 };
 
 // Puts locations and read tokens into an answer of GetBlockLocations. Thread-safe.

@@ -48,9 +48,10 @@ std::vector<MetaWrite> Quarantine::AddRange(BlockId first, BlockId end) {
   writes.push_back(Store(first, end));
   if (ranges_.size() > kMaxRanges) JoinClosest(&writes);
   if (notices_.size() < kMaxNotices) {
-    notices_.push_back(absl::StrCat("block ids from ", first.ToString(), " to before ", end.ToString(),
-                                    " were never handed out by this namespace (restored from a backup?), but a "
-                                    "datanode has seen them; their replicas are quarantined, not deleted"));
+    notices_.push_back({absl::StrCat("block ids from ", first.ToString(), " to before ", end.ToString(),
+                                     " were never handed out by this namespace (restored from a backup?), but a "
+                                     "datanode has seen them; their replicas are quarantined, not deleted"),
+                        true});
   }
   return writes;
 }
@@ -81,8 +82,9 @@ void Quarantine::Saw(const DatanodeUuid& datanode, uint32_t storage, const proto
   ++sightings_;
   if (told_.size() >= kMaxRemembered || !told_.insert({storage, replica.id}).second) return;
   if (notices_.size() >= kMaxNotices) return;
-  notices_.push_back(absl::StrCat("replica ", replica.id.ToString(), " ", replica.stamp.ToString(), " of datanode ",
-                                  datanode.value(), " is quarantined, not deleted: ", why));
+  notices_.push_back({absl::StrCat("replica ", replica.id.ToString(), " ", replica.stamp.ToString(), " of datanode ",
+                                   datanode.value(), " is quarantined, not deleted: ", why),
+                      true});
 }
 
 }  // namespace dolmen::namenode

@@ -18,6 +18,7 @@
 #include "common/ids.h"
 #include "common/protocol/types.h"
 #include "namenode/core/meta_store.h"
+#include "namenode/core/notice.h"
 
 namespace dolmen::namenode {
 
@@ -42,7 +43,7 @@ class Quarantine {
   void Saw(const DatanodeUuid& datanode, uint32_t storage, const protocol::Block& replica, const std::string& why);
 
   uint64_t sightings() const { return sightings_; }  // every listing of one, since the start
-  std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
+  std::vector<Notice> TakeNotices() { return std::exchange(notices_, {}); }
 
  private:
   void JoinClosest(std::vector<MetaWrite>* writes);
@@ -50,7 +51,7 @@ class Quarantine {
   std::map<BlockId, BlockId> ranges_;  // first -> end
   std::set<std::pair<uint32_t, BlockId>> told_;
   uint64_t sightings_ = 0;
-  std::vector<std::string> notices_;
+  std::vector<Notice> notices_;
 };
 
 }  // namespace dolmen::namenode

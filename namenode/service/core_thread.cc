@@ -114,7 +114,9 @@ void CoreThread::Turn(MonotonicTime now) {
     next_tick_ = now + kTickInterval;
     CheckSpace(now);
     AnswerAll(core_->Tick(now));
-    for (const std::string& notice : core_->TakeNotices()) spdlog::info("{}", notice);
+    for (const Notice& notice : core_->TakeNotices()) {
+      spdlog::log(notice.trouble ? spdlog::level::warn : spdlog::level::info, "{}", notice.text);
+    }
     {
       MutexLock lock(&board_->mutex);
       core_->Exchange(&board_->board, now);

@@ -1,6 +1,7 @@
 // The daemons' binaries: bad input gets one clear line and an exit code; a good start serves and stops.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -92,6 +93,21 @@ TEST_F(DatanodeMainTest, BadInputGetsOneClearLine) {
   EXPECT_THAT(ExternalCluster::ReadFile(log_), Not(HasSubstr("another datanode")));
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_EQ(Run({"--print-config"}), 0);
+}
+
+TEST_F(DatanodeMainTest, NobodyElseMayLookIntoItsDirectory) {
+  const mode_t before = umask(0022);
+  StartGood(good_);
+  umask(before);
+  size_t seen = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_ + "/data")) {
+    EXPECT_EQ(entry.status().permissions() & (std::filesystem::perms::group_all | std::filesystem::perms::others_all),
+              std::filesystem::perms::none)
+        << entry.path();
+    ++seen;
+  }
+  EXPECT_GE(seen, 3u);
+  EXPECT_EQ(Stop(SIGTERM), 0);
 }
 
 TEST_F(DatanodeMainTest, ServesStopsCleanlyAndRefusesASecondOne) {

@@ -8,9 +8,9 @@
 #   --from-source   the image builds its own binaries, instead of taking those of build/release/bin
 #   --keep          leave the cluster up when a step fails, and say where
 #
-# Uses the Docker engine of this machine; where there is none it installs Debian's, starts it with all its files in a
-# directory of its own, and ends it again (as root). The ports of docker-compose.yml must be free. Exit status 0 only if
-# every step ran and passed.
+# To be run as root (it plays several users). Uses the Docker engine of this machine; where there is none it installs
+# Debian's, starts it with all its files in a directory of its own, and ends it again. The ports of docker-compose.yml
+# must be free, the Debian packages built (target debs). Exit status 0 only if every step ran and passed.
 # shellcheck disable=SC1090,SC2034,SC2154  # variables are shared with the other parts
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,6 +26,11 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+
+cannot() { echo "tests/compose/run.sh: $1" >&2; exit 2; }
+[ "$(id -u)" = 0 ] || cannot "must be run as root: it plays several users, and may have to start a Docker engine"
+debs=$project/build/release/packages
+compgen -G "$debs/*.deb" >/dev/null || cannot "no packages in $debs; cmake --build --preset release --target debs"
 
 work=$(mktemp -d /var/tmp/dolmen-compose.XXXXXX)
 chmod 755 "$work"

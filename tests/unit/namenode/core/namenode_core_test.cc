@@ -9,7 +9,9 @@
 namespace dolmen::namenode {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -135,7 +137,7 @@ TEST_F(NamenodeCoreTest, AWallClockThatJumpsTouchesNoLeaseAndNoWait) {  // F-110
     EXPECT_EQ(core->GetDatanodeReport(now).datanodes.at(0).liveness, protocol::DatanodeLiveness::kLive);
   }
   MustRun(protocol::MkdirsRequest{.path = "/d"});
-  EXPECT_THAT(core->TakeNotices(), Contains(HasSubstr("wall clock went back")));
+  EXPECT_THAT(core->TakeNotices(), Contains(Field(&Notice::text, HasSubstr("wall clock went back"))));
 }
 
 // F-054, F-112: the writer renewed all the time, but this process took no calls.
@@ -191,7 +193,8 @@ TEST_F(NamenodeCoreTest, AnEmptyNamespaceLeavesSafeModeAtTheFirstTick) {
   EXPECT_THAT(TextOf(refused.status()), HasSubstr("Cannot create directory /d. Name node is in safe mode.\n"));
   Tick();
   EXPECT_TRUE(Run(protocol::MkdirsRequest{.path = "/d"}).ok());
-  EXPECT_THAT(core->TakeNotices(), Contains("safe mode is off"));
+  EXPECT_THAT(core->TakeNotices(),
+              Contains(AllOf(Field(&Notice::text, "safe mode is off"), Field(&Notice::trouble, false))));
 }
 
 TEST_F(NamenodeCoreTest, AfterARestartSafeModeWaitsForTheBlocks) {
@@ -224,9 +227,9 @@ TEST_F(NamenodeCoreTest, OnlyASuperuserSwitchesSafeModeAndItIsNoted) {
   EXPECT_TRUE(Stats().safe_mode) << "it stays until somebody ends it";
   EXPECT_FALSE(core->SetSafeMode(super, {protocol::SafeModeAction::kLeave}, now)->on);
   EXPECT_TRUE(Run(protocol::MkdirsRequest{.path = "/d"}).ok());
-  const std::vector<std::string> notices = core->TakeNotices();
-  EXPECT_THAT(notices, Contains("user super (10.0.0.9) turned safe mode on"));
-  EXPECT_THAT(notices, Contains("user super (10.0.0.9) ended safe mode"));
+  const std::vector<Notice> notices = core->TakeNotices();
+  EXPECT_THAT(notices, Contains(Field(&Notice::text, "user super (10.0.0.9) turned safe mode on")));
+  EXPECT_THAT(notices, Contains(Field(&Notice::text, "user super (10.0.0.9) ended safe mode")));
 }
 
 TEST_F(NamenodeCoreTest, LowSpaceRefusesWorkAndHealsByItself) {

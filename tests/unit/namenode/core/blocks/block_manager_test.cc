@@ -12,6 +12,7 @@ using std::chrono::seconds;
 using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -327,7 +328,7 @@ TEST_F(BlockManagerTest, IdsAndStampsOfTheFutureAreQuarantined) {
   EXPECT_THAT(Texts(Pass(seconds(10), {"1"})), IsEmpty());
   EXPECT_EQ(manager_->quarantine_sightings(), 3u);
   EXPECT_EQ(manager_->ConfirmedReplicas(known), 1) << "the rumour does not harm the good replica";
-  EXPECT_THAT(manager_->TakeNotices(), Contains(HasSubstr("blk_50000")));
+  EXPECT_THAT(manager_->TakeNotices(), Contains(Field(&Notice::text, HasSubstr("blk_50000"))));
 }
 
 // F-055.

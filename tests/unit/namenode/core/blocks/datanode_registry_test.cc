@@ -9,7 +9,9 @@ namespace dolmen::namenode {
 namespace {
 
 using std::chrono::seconds;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -125,7 +127,8 @@ TEST_F(DatanodeRegistryTest, SilenceMakesStaleThenDead) {
   EXPECT_THAT(registry_->Sessions(), IsEmpty()) << "it must register again";
   Beat("1", session);
   EXPECT_EQ(Liveness("1"), DatanodeLiveness::kDead);
-  EXPECT_THAT(registry_->TakeNotices(), ElementsAre(HasSubstr("is dead")));
+  EXPECT_THAT(registry_->TakeNotices(),
+              ElementsAre(AllOf(Field(&Notice::text, HasSubstr("is dead")), Field(&Notice::trouble, true))));
 }
 
 // F-054, F-112.
