@@ -7,7 +7,7 @@ namespace dolmen::namenode {
 bool DeletionQueue::Add(uint32_t storage, const protocol::Block& replica, Why why) {
   if (Entry* known = Mutable(storage, replica.id); known != nullptr) {
     known->why = why;
-    known->block = replica;
+    if (replica.stamp >= known->block.stamp) known->block = replica;
     return true;
   }
   const auto found = storages_.find(storage);

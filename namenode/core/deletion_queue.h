@@ -27,7 +27,7 @@ class DeletionQueue {
     kMakeRoom,     // bad, and in the way of a new copy on the only datanode left for it
   };
   struct Entry {
-    protocol::Block block;  // the replica as it was reported
+    protocol::Block block;  // the replica as it was reported, with the highest stamp
     Why why = Why::kNoSuchBlock;
     bool ordered = false;        // a command went out at least once
     MonotonicTime ordered_at{};  // the last time
@@ -40,7 +40,8 @@ class DeletionQueue {
 
   explicit DeletionQueue(size_t bound) : bound_(bound) {}
 
-  // Adds, or changes the reason of, an entry. False: full; the caller finds the replica again later.
+  // Adds, or changes the reason of, an entry. Of what is said of one replica the highest stamp counts: stamps never fall
+  // on a datanode, and it refuses to delete under an older one. False: full; the caller finds the replica again later.
   bool Add(uint32_t storage, const protocol::Block& replica, Why why);
   // nullptr: not under sentence. Valid until the next change.
   const Entry* Find(uint32_t storage, BlockId block) const;

@@ -274,6 +274,25 @@ TEST_F(BlockManagerTest, NothingIsDeletedOrCopiedInSafeMode) {
   EXPECT_THAT(commands, ElementsAre("1: copy 100 -> 2", "1: delete 300"));
 }
 
+// The scan of what the map remembers goes on seeing the older stamp, which the datanode would refuse to delete.
+TEST_F(BlockManagerTest, FreedBlockIsDeletedUnderTheNewestStampThatWasReported) {
+  Join("1");
+  LeaveSafeMode();
+  const Block block = Stored(100, 1, {"1"});
+  const Block recovered{block.id, block.stamp.Next(), block.length};
+  namespace_.counters.next_stamp = recovered.stamp.Next();
+  namespace_.blocks.erase(block.id);
+  manager_->Apply(BlockFreed{block});
+  Report("1", recovered);
+  std::vector<GenerationStamp> ordered;
+  for (const CommandFor& command : Pass(seconds(200), {"1"})) {
+    const auto& deletion = std::get<protocol::DeleteReplicasCommand>(command.second);
+    for (const Block& replica : deletion.blocks) ordered.push_back(replica.stamp);
+  }
+  EXPECT_THAT(ordered, Not(IsEmpty()));
+  EXPECT_THAT(ordered, ::testing::Each(recovered.stamp));
+}
+
 TEST_F(BlockManagerTest, FreedBlockIsDeletedWhereverItIs) {
   for (const char* name : {"1", "2", "3"}) Join(name);
   LeaveSafeMode();

@@ -100,6 +100,14 @@ TEST(DeletionQueueTest, OrderedEntriesWaitUntilWoken) {
   EXPECT_THAT(queue.WaitingStorages(), IsEmpty());
 }
 
+TEST(DeletionQueueTest, OlderStampDoesNotTakeThePlaceOfANewerOne) {
+  DeletionQueue queue(100);
+  ASSERT_TRUE(queue.Add(1, {BlockId(5), GenerationStamp(1001), 10}, Why::kNoSuchBlock));
+  ASSERT_TRUE(queue.Add(1, {BlockId(5), GenerationStamp(1002), 20}, Why::kNoSuchBlock));
+  ASSERT_TRUE(queue.Add(1, {BlockId(5), GenerationStamp(1001), 10}, Why::kNoSuchBlock));
+  EXPECT_EQ(queue.Find(1, BlockId(5))->block, (Block{BlockId(5), GenerationStamp(1002), 20}));
+}
+
 TEST(DeletionQueueTest, OneStorageCannotFillIt) {
   DeletionQueue queue(5000);
   uint64_t added = 0;
