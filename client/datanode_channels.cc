@@ -17,7 +17,7 @@ namespace {
 // Whether the answer to the trial call is of that very datanode.
 absl::Status Judge(const DatanodeUuid& wanted, const absl::StatusOr<v1::LocalInfoReply>& reply) {
   if (!reply.ok()) {
-    const absl::Status status = FromTransport(reply.status());
+    absl::Status status = FromTransport(reply.status());
     if (status.code() != absl::StatusCode::kUnimplemented) return status;
     return MakeError(ErrorReason::kUnreachable, "whoever answers is not a datanode");
   }
@@ -82,7 +82,7 @@ void DatanodeChannels::Connect(const protocol::DatanodeInfo& datanode, Ways ways
         race->ways = ways;
         race->begun = loop_->clock()->Now();
       }
-      race->waiting.push_back(std::move(done));
+      race->waiting.push_back(done);
       if (started == nullptr) return;
     }
   }
@@ -117,11 +117,11 @@ void DatanodeChannels::TryNext(const std::shared_ptr<Race>& race) {
   }
   if (stub == nullptr) return FindRelays(race);
   loop_->RunAt(loop_->clock()->Now() + head_start, [this, race] { TryNext(race); });
-  Try(race, way, DatanodeUuid(), std::move(stub));
+  Try(race, way, DatanodeUuid(), stub);
 }
 
 void DatanodeChannels::Try(const std::shared_ptr<Race>& race, const Way& way, const DatanodeUuid& relay,
-                           std::shared_ptr<v1::DataTransfer::Stub> stub) {
+                           const std::shared_ptr<v1::DataTransfer::Stub>& stub) {
   environment_.unary()->Call(
       stub.get(), &v1::DataTransfer::Stub::PrepareAsyncGetLocalInfo, v1::LocalInfoRequest(), {.timeout = kTrialTimeout},
       [this, race, way, relay, stub](const absl::StatusOr<v1::LocalInfoReply>& reply) {
@@ -254,7 +254,7 @@ void DatanodeChannels::OnRelay(const std::shared_ptr<Race>& race, const protocol
     }
   }
   if (stub == nullptr) return failed(MakeError(ErrorReason::kUnreachable, "it was there a moment ago"), " is gone");
-  Try(race, way, relay.uuid, std::move(stub));
+  Try(race, way, relay.uuid, stub);
 }
 
 }  // namespace dolmen::client

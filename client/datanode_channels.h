@@ -74,7 +74,7 @@ class DatanodeChannels {
   void TryNext(const std::shared_ptr<Race>& race);
   // Asks whoever answers that way who it is. `relay`: nobody, or who passes the call on.
   void Try(const std::shared_ptr<Race>& race, const Way& way, const DatanodeUuid& relay,
-           std::shared_ptr<v1::DataTransfer::Stub> stub);
+           const std::shared_ptr<v1::DataTransfer::Stub>& stub);
   void Worked(const std::shared_ptr<Race>& race, const Way& way);
   // One way less is awaited; `why` says that it is none. An OK status: there is nothing to say.
   void Failed(const std::shared_ptr<Race>& race, const absl::Status& why);

@@ -120,7 +120,7 @@ class FaultyFile final : public File {
   ~FaultyFile() override {
     if (tracked_ == nullptr) return;
     state_->WithTracker([&](PowerLossTracker* tracker) {
-      if (tracker != nullptr) tracker->Release(std::move(tracked_));
+      if (tracker != nullptr) tracker->Release(tracked_);
     });
   }
 
@@ -164,11 +164,11 @@ class FaultyFile final : public File {
 
   absl::Status Sync() override {
     const Injection injection = state_->Consult(FileOperation::kSync, "fdatasync", path_);
-    return state_->WithTracker([&](PowerLossTracker* tracker) {
+    return state_->WithTracker([&](PowerLossTracker* /*tracker*/) {
       absl::Status synced = injection.error.ok() ? base_->Sync() : injection.error;
       if (tracked_ != nullptr) {
         if (!synced.ok()) tracked_->sync_failed = true;
-        if (synced.ok()) tracker->Synced(*tracked_);
+        if (synced.ok()) PowerLossTracker::Synced(*tracked_);
       }
       return synced;
     });

@@ -26,7 +26,7 @@ std::shared_ptr<TrackedFile> PowerLossTracker::Track(const std::string& path) {
   return file;
 }
 
-void PowerLossTracker::Release(std::shared_ptr<TrackedFile> file) {
+void PowerLossTracker::Release(const std::shared_ptr<TrackedFile>& file) {
   const auto found = files_.find(file->path);
   // Left: the map's share and this one.
   if (found != files_.end() && found->second == file && file.use_count() == 2 && file->undo.empty()) {

@@ -49,12 +49,12 @@ class PowerLossTracker {
   std::shared_ptr<TrackedFile> Track(const std::string& path);
 
   // A handle was closed; `file` is its share.
-  void Release(std::shared_ptr<TrackedFile> file);
+  void Release(const std::shared_ptr<TrackedFile>& file);
 
   // To be called around each change: before those of contents, in place of those of names.
   absl::Status BeforeWrite(TrackedFile& tracked, const File& file, uint64_t offset, uint64_t length);
   absl::Status BeforeTruncate(TrackedFile& tracked, const File& file, uint64_t size);
-  void Synced(TrackedFile& tracked);
+  static void Synced(TrackedFile& tracked);
   void Created(const std::string& path) { names_.push_back({.kind = NameUndo::Kind::kCreate, .path = path}); }
   absl::Status CreateDirectories(const std::string& path);
   absl::Status Rename(const std::string& from, const std::string& to);

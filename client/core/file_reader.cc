@@ -23,7 +23,7 @@ uint64_t ChunkStart(uint64_t offset) { return offset / kBytesPerChecksum * kByte
 
 }  // namespace
 
-FileReader::FileReader(OpenedFile file, std::string client_name, ReaderSettings settings, Random random)
+FileReader::FileReader(const OpenedFile& file, std::string client_name, ReaderSettings settings, Random random)
     : path_(file.path),
       inode_(file.status.inode),
       length_(file.length),
@@ -167,7 +167,7 @@ absl::Status FileReader::CheckShape(const Operation& operation, const protocol::
   return absl::OkStatus();
 }
 
-void FileReader::On(read_event::StreamEnded event) {
+void FileReader::On(const read_event::StreamEnded& event) {
   Operation* const operation = ByStream(event.stream);
   if (operation == nullptr) return;
   if (event.status.ok()) return ReplicaEnds(*operation);

@@ -32,7 +32,7 @@ namespace dolmen::client {
 class FileReader {
  public:
   // `client_name` travels with reads, for the datanodes' logs.
-  FileReader(OpenedFile file, std::string client_name, ReaderSettings settings, Random random);
+  FileReader(const OpenedFile& file, std::string client_name, ReaderSettings settings, Random random);
 
   std::vector<ReadAction> Step(ReadEvent event, MonotonicTime now);
   uint64_t length() const { return length_; }
@@ -71,7 +71,7 @@ class FileReader {
   void On(read_event::Cancel event);
   void On(read_event::NamenodeAnswer event);
   void On(read_event::ChunkArrived event);
-  void On(read_event::StreamEnded event);
+  void On(const read_event::StreamEnded& event);
   void On(read_event::Tick event);
 
   // Goes on with the operation as far as it can without waiting; may finish (and erase) it.
