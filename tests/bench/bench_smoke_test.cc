@@ -32,7 +32,7 @@ class BenchTest : public ::testing::Test {
   }
   // The exit code, or -1.
   int Run(const std::vector<std::string>& args) {
-    const std::optional<int> status = Start(args)->Wait(std::chrono::seconds(100));
+    const std::optional<int> status = Start(args)->Wait(std::chrono::seconds(300));
     return status.has_value() && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
   }
   std::vector<std::string> With(std::vector<std::string> args) {
