@@ -318,7 +318,7 @@ void NamenodeSession::On(session_event::RegisterAnswered event) {
   actions_.push_back(session_action::RecordIdentity{namenode});
 }
 
-void NamenodeSession::On(session_event::IdentityRecorded event) {
+void NamenodeSession::On(const session_event::IdentityRecorded& event) {
   if (!recording_.has_value()) return;
   const protocol::NamenodeIdentity recorded = *std::exchange(recording_, std::nullopt);
   // Also when it was given up: what is on the disks binds, and the next registration finds it known.

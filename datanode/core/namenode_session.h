@@ -190,7 +190,7 @@ class NamenodeSession {
   void On(session_event::HeartbeatAnswered event);
   void On(session_event::IncrementalAnswered event);
   void On(session_event::SliceAnswered event);
-  void On(session_event::IdentityRecorded event);
+  void On(const session_event::IdentityRecorded& event);
 
   void DoWhatIsDue();
   void SendRegister();

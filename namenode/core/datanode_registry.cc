@@ -220,7 +220,6 @@ absl::StatusOr<DatanodeRegistry::Registered> DatanodeRegistry::Register(const Re
   datanode.last_contact = now;
   datanode.registered_at = now;
   datanode.active_streams = 0;
-  datanode.active_transfers = 0;
   // Storages it no longer has are gone with their replicas. One that went and came back has another number now; the
   // replica store remembers both until the old one's records are erased.
   for (uint32_t number : std::exchange(datanode.storages, {})) {
@@ -291,7 +290,6 @@ StorageChanges DatanodeRegistry::OnHeartbeat(const HeartbeatFacts& facts) {
   datanode.last_contact = std::max(datanode.last_contact, facts.at);
   if (!topology_is_stale_) usable_streams_ += uint64_t{facts.active_streams} - uint64_t{datanode.active_streams};
   datanode.active_streams = facts.active_streams;
-  datanode.active_transfers = facts.active_transfers;
   if (datanode.liveness == DatanodeLiveness::kStale) {
     datanode.liveness = DatanodeLiveness::kLive;
     Changed();
@@ -345,7 +343,6 @@ StorageChanges DatanodeRegistry::Tick(MonotonicTime now) {
          true);
     datanode.session = 0;
     datanode.active_streams = 0;
-    datanode.active_transfers = 0;
     for (uint32_t number : datanode.storages) {
       DatanodeStorage& storage = storages_.at(number);
       if (storage.session != 0) EndSession(&storage, &changes);

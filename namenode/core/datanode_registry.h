@@ -65,7 +65,6 @@ struct Datanode {
   std::optional<MonotonicTime> registered_at;     // in this process
   std::optional<MonotonicTime> last_full_report;  // of any of its storages, complete
   uint32_t active_streams = 0;
-  uint32_t active_transfers = 0;
   std::vector<uint32_t> storages;  // numbers, ascending
 
   bool IsLive() const { return liveness == protocol::DatanodeLiveness::kLive; }

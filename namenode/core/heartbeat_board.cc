@@ -16,8 +16,7 @@ protocol::HeartbeatReply HeartbeatBoard::OnHeartbeat(const protocol::HeartbeatRe
                  .session = request.session,
                  .at = now,
                  .storages = request.storages,
-                 .active_streams = request.active_streams,
-                 .active_transfers = request.active_transfers};
+                 .active_streams = request.active_streams};
   reply.commands = std::move(entry.outbox);
   entry.outbox.clear();
   return reply;

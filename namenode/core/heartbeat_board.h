@@ -26,7 +26,6 @@ struct HeartbeatFacts {
   MonotonicTime at;  // stamped at receipt
   std::vector<protocol::StorageReport> storages;
   uint32_t active_streams = 0;
-  uint32_t active_transfers = 0;
   friend bool operator==(const HeartbeatFacts&, const HeartbeatFacts&) = default;
 };
 

@@ -14,6 +14,7 @@
 #include "build_paths.h"
 #include "tests/support/child_process.h"
 #include "tests/support/eventually.h"
+#include "tests/support/slowness.h"
 #include "tests/support/temp_dir.h"
 
 namespace dolmen::testing {
@@ -32,7 +33,7 @@ class BenchTest : public ::testing::Test {
   }
   // The exit code, or -1.
   int Run(const std::vector<std::string>& args) {
-    const std::optional<int> status = Start(args)->Wait(std::chrono::seconds(300));
+    const std::optional<int> status = Start(args)->Wait(kSlowness * std::chrono::seconds(100));
     return status.has_value() && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
   }
   std::vector<std::string> With(std::vector<std::string> args) {

@@ -152,7 +152,7 @@ class World {
         continue;
       }
       if (!reliable_ && random_.OneIn(8)) continue;  // a heartbeat is lost
-      manager_->OnHeartbeat({node.uuid(), node.session, now_, {Disk(node.storage().value())}, 0, 0});
+      manager_->OnHeartbeat({node.uuid(), node.session, now_, {Disk(node.storage().value())}, 0});
     }
     const absl::Status ticked = manager_->Tick(now_, namespace_, true);
     ASSERT_TRUE(ticked.ok()) << Where() << ticked;
