@@ -58,6 +58,7 @@ void CopyTask::Tick(MonotonicTime now) {
 
 void CopyTask::Cancel() {
   MutexLock lock(&mutex_);
+  cancelled_ = true;
   if (pipeline_ != nullptr) pipeline_->Cancel();
 }
 
@@ -77,6 +78,9 @@ void CopyTask::Do(copy_action::OpenSource& action) {
 }
 
 void CopyTask::Do(copy_action::ConnectPipeline& action) {
+  if (cancelled_) {
+    return FeedLocked(copy_event::PipelineEnded{MakeError(ErrorReason::kCancelled, "the datanode is stopping")});
+  }
   const std::shared_ptr<CopyTask> self = shared_from_this();
   pipeline_ = PipelineStream::Open(
       &node_->peers(), action.target, action.setup, node_->options().connect_timeout, node_->clock().Now(),

@@ -45,6 +45,7 @@ class CopyTask final : public LiveStream, public std::enable_shared_from_this<Co
   ReplicaCopy copy_ ABSL_GUARDED_BY(mutex_);
   std::deque<CopyEvent> events_ ABSL_GUARDED_BY(mutex_);
   bool stepping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<ReplicaReader> reader_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<PipelineStream> pipeline_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<CopyTask> self_ ABSL_GUARDED_BY(mutex_);  // until it is finished

@@ -1,8 +1,5 @@
 // The client library's threads, streams and channels against small servers of the test: what the simulation of its
 // machines cannot show.
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <thread>
 
 #include "client/dolmen/client.h"
@@ -11,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/eventually.h"
+#include "tests/support/loopback_port.h"
 
 namespace dolmen::testing {
 namespace {
@@ -177,27 +175,6 @@ TEST_F(ClientStreamsTest, ACorruptReplicaIsReportedAndReadElsewhere) {
   EXPECT_TRUE(Eventually([&] { return namenode_.reports == 3; }));  // one per block
 }
 
-// A port that accepts connections (by its backlog) and never says anything.
-class BlackHole {
- public:
-  BlackHole() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(listen(socket_, 16), 0);
-    getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-  }
-  ~BlackHole() { close(socket_); }
-  uint16_t port() const { return port_; }
-
- private:
-  const int socket_;
-  uint16_t port_ = 0;
-};
-
 TEST_F(ClientStreamsTest, AppendsOfAllSizesMakeOneFile) {
   Random random(5);
   constexpr size_t kBlock = 1 << 20;
@@ -279,10 +256,10 @@ TEST_F(ClientStreamsTest, ABadPartialChunkIsReadElsewhereBeforeItIsRepeated) {
 }
 
 TEST_F(ClientStreamsTest, OfSeveralAddressesTheOneThatAnswersIsUsed) {
-  const BlackHole silent;
+  const LoopbackPort silent(LoopbackPort::Kind::kSilent);
   for (auto& datanode : datanodes_) {
     datanode->AddAddress({.network = "docker", .host = "127.0.0.1", .port = 1});  // refused
-    datanode->AddAddress({.network = "silent", .host = "127.0.0.1", .port = silent.port()});
+    datanode->AddAddress({.network = "silent", .host = "127.0.0.1", .port = silent.number()});
   }
   const auto begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(Write("/f", "hello").ok());

@@ -1,14 +1,11 @@
 // A namenode that is down, or silent: one clear error in time, never a hang.
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <chrono>
 
 #include "client/dolmen/client.h"
 #include "common/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/loopback_port.h"
 #include "tests/support/slowness.h"
 
 namespace dolmen {
@@ -17,30 +14,6 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-// A socket on a free port of loopback. Listening, it accepts connections by its backlog and never says anything; not
-// listening, connections to it are refused, and nobody else takes the port.
-class Port {
- public:
-  explicit Port(bool listening) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    if (listening) {
-      EXPECT_EQ(listen(socket_, 64), 0);
-    }
-    getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
-    number_ = ntohs(address.sin_port);
-  }
-  ~Port() { close(socket_); }
-  std::string Address() const { return absl::StrCat("127.0.0.1:", number_); }
-
- private:
-  const int socket_;
-  uint16_t number_ = 0;
-};
 
 std::unique_ptr<FileSystemClient> Connect(const std::string& address, ClientOptions options) {
   absl::StatusOr<std::unique_ptr<FileSystemClient>> client = FileSystemClient::Connect("dolmen://" + address, options);
@@ -53,7 +26,7 @@ milliseconds Elapsed(std::chrono::steady_clock::time_point since) {
 }
 
 TEST(ClientUnreachableTest, ANamenodeThatIsDownIsNamedWithinTheConnectTimeout) {
-  const Port port(/*listening=*/false);
+  const LoopbackPort port(LoopbackPort::Kind::kRefuses);
   const auto client = Connect(port.Address(), {.connect_timeout = milliseconds(1500)});
   for (const bool mutation : {false, true}) {
     const auto begin = std::chrono::steady_clock::now();
@@ -79,7 +52,7 @@ TEST(ClientUnreachableTest, ANameThatDoesNotExistIsSaid) {
 }
 
 TEST(ClientUnreachableTest, ANamenodeThatAcceptsAndNeverAnswersMeetsTheDeadline) {
-  const Port port(/*listening=*/true);
+  const LoopbackPort port(LoopbackPort::Kind::kSilent);
   const auto client =
       Connect(port.Address(), {.rpc_timeout = milliseconds(1500), .connect_timeout = milliseconds(1500)});
   for (const bool mutation : {false, true}) {
@@ -95,8 +68,8 @@ TEST(ClientUnreachableTest, ANamenodeThatAcceptsAndNeverAnswersMeetsTheDeadline)
 }
 
 TEST(ClientUnreachableTest, ADatanodeThatIsAskedAndDoesNotAnswerIsNamed) {
-  const Port refused(/*listening=*/false);
-  const Port silent(/*listening=*/true);
+  const LoopbackPort refused(LoopbackPort::Kind::kRefuses);
+  const LoopbackPort silent(LoopbackPort::Kind::kSilent);
   const auto client = Connect(refused.Address(), {.connect_timeout = milliseconds(700)});
   const absl::Status none = client->GetDatanodeLocalInfo(refused.Address()).status();
   EXPECT_EQ(ReasonOf(none), ErrorReason::kUnreachable);
@@ -110,7 +83,7 @@ TEST(ClientUnreachableTest, ADatanodeThatIsAskedAndDoesNotAnswerIsNamed) {
 }
 
 TEST(ClientUnreachableTest, AClientThatNobodyUsesEndsAtOnce) {
-  const Port port(/*listening=*/true);
+  const LoopbackPort port(LoopbackPort::Kind::kSilent);
   const auto begin = std::chrono::steady_clock::now();
   for (int i = 0; i < 20; ++i) Connect(port.Address(), {});
   EXPECT_LT(Elapsed(begin), testing::kSlowness * milliseconds(1000));

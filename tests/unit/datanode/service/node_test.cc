@@ -7,6 +7,7 @@
 
 #include "common/memory_file_system.h"
 #include "tests/support/eventually.h"
+#include "tests/support/loopback_port.h"
 #include "tests/unit/datanode/storage/replica_builder.h"
 
 namespace dolmen::datanode {
@@ -93,26 +94,39 @@ TEST_F(NodeTest, AReplicaBeingWrittenIsNotVerified) {
 }
 
 TEST_F(NodeTest, CopiesWaitForAPlaceAndEndWithTheNode) {
-  NodeOptions options{.limits = {.transfers = 2}};
-  options.connect_timeout = std::chrono::minutes(1);  // they stay where they are
-  Start(options);
-  const protocol::ReplicaLocation nobody{
-      .datanode = {.uuid = DatanodeUuid("far"), .addresses = {{"default", "::", 1}}}};
-  for (uint64_t n = 1; n <= 3; ++n) {
+  Start({.limits = {.transfers = 2}, .workers = {.read_threads = 1}});
+  WorkQueue& reads = node_->WorkersOf(storage_)->reads();
+  std::atomic<bool> begun{false};
+  std::atomic<bool> over{false};
+  const LoopbackPort far(LoopbackPort::Kind::kSilent);
+  const auto copy = [&](uint64_t n) {
+    node_->Copy({.block = MakeBlock(n, 10),
+                 .targets = {{.datanode = {.uuid = DatanodeUuid("far"),
+                                           .addresses = {{"default", "127.0.0.1", far.number()}}}}}});
+  };
+  copy(4);  // not here: no reason to stop
+  for (const uint64_t n : {1, 2, 3}) {
     Put(n);
-    node_->Copy({.block = MakeBlock(n), .targets = {nobody}});
+    copy(n);
   }
-  node_->Copy({.block = MakeBlock(4), .targets = {nobody}});  // not here: no reason to stop
   EXPECT_EQ(node_->ActiveTransfers(), 0u);
+  reads.Post([&] { begun.wait(false); });  // the disk hangs: they stay where they are
   node_->Tick();
   EXPECT_EQ(node_->ActiveTransfers(), 2u);
   node_->Tick();
   EXPECT_EQ(node_->ActiveTransfers(), 2u);
+  reads.Post([&] { over.wait(false); });  // so would the third
   node_->CancelAll();
-  ASSERT_TRUE(Eventually([&] {
+  begun = true;
+  begun.notify_all();
+  EXPECT_TRUE(Eventually([&] {
     node_->Tick();
     return node_->ActiveTransfers() == 0;
   })) << "the third was dropped with them";
+  EXPECT_FALSE(far.WasConnected()) << "they were given up before they had read anything";
+  over = true;
+  over.notify_all();
+  node_->StopWorkers();
 }
 
 TEST_F(NodeTest, ARecoveryIsAnsweredByReports) {
