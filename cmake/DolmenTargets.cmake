@@ -62,7 +62,7 @@ function(dolmen_test path)
   target_include_directories(${name} PRIVATE ${PROJECT_BINARY_DIR}/generated_tests)  # build_paths.h
   add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 30)
+    set(ARG_TIMEOUT 60)
   endif()
   if(DOLMEN_SANITIZE)
     math(EXPR ARG_TIMEOUT "${ARG_TIMEOUT} * 4")

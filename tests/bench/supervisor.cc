@@ -51,6 +51,11 @@ int Watch(pid_t child, std::chrono::seconds limit) {
 }  // namespace
 
 int RunSupervised(const std::string& parent, std::chrono::seconds limit, const std::vector<std::string>& words) {
+  // First: whoever interrupts it from here on leaves nothing behind.
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+
   std::error_code error;
   std::string directory =
       ((parent.empty() ? std::filesystem::temp_directory_path(error) : std::filesystem::path(parent)) /
@@ -60,9 +65,6 @@ int RunSupervised(const std::string& parent, std::chrono::seconds limit, const s
     std::fprintf(stderr, "dolmen-bench: cannot make a directory %s: %s\n", directory.c_str(), std::strerror(errno));
     return 1;
   }
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 
   std::vector<std::string> command = {"dolmen-bench", kRunIn, directory};

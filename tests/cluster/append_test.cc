@@ -22,8 +22,10 @@ constexpr uint64_t kBlock = 64 << 10;
 
 class AppendTest : public ::testing::Test {
  protected:
-  void Start(int datanodes) {
-    cluster_ = std::make_unique<ExternalCluster>(ExternalCluster::Options{.datanodes = datanodes});
+  void Start(int datanodes, const std::vector<std::string>& namenode_flags = {}) {
+    ExternalCluster::Options options{.datanodes = datanodes};
+    options.namenode_flags.insert(options.namenode_flags.end(), namenode_flags.begin(), namenode_flags.end());
+    cluster_ = std::make_unique<ExternalCluster>(std::move(options));
     ASSERT_TRUE(cluster_->Start());
     client_ = cluster_->Connect();
   }
@@ -294,7 +296,7 @@ TEST_F(AppendTest, AnAbortedAppendLosesNothingThatWasThere) {
 }
 
 TEST_F(AppendTest, WhoLosesTheLeaseCanWriteNoMore) {
-  Start(3);
+  Start(3, {"--namenode-lease-soft-limit-ms=60000", "--namenode-lease-hard-limit-ms=120000"});
   ASSERT_NO_FATAL_FAILURE(Create("/f", random_.Bytes(700)));
   auto out = client_->Append("/f", {});
   ASSERT_TRUE(out.ok()) << out.status();

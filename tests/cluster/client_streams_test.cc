@@ -248,7 +248,7 @@ TEST_F(ClientStreamsTest, ABadPartialChunkIsReadElsewhereBeforeItIsRepeated) {
   }
   absl::StatusOr<std::unique_ptr<OutputStream>> out = client_->Append("/f", {});
   ASSERT_TRUE(out.ok()) << out.status();
-  EXPECT_EQ(namenode_.reports, 1);
+  EXPECT_TRUE(Eventually([&] { return namenode_.reports == 1; }));
   ASSERT_TRUE((*out)->Write(" again").ok());
   ASSERT_TRUE((*out)->Close().ok());
   MutexLock lock(&disk_.mutex);

@@ -6,7 +6,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/loopback_port.h"
-#include "tests/support/slowness.h"
 
 namespace dolmen {
 namespace {
@@ -35,7 +34,7 @@ TEST(ClientUnreachableTest, ANamenodeThatIsDownIsNamedWithinTheConnectTimeout) {
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("Call to " + port.Address() + " failed: Connection refused"), HasSubstr("tried for"),
                       HasSubstr("attempts")));
-    EXPECT_LT(Elapsed(begin), testing::kSlowness * milliseconds(3000));
+    EXPECT_LT(Elapsed(begin), milliseconds(8000));
   }
 }
 
@@ -63,22 +62,22 @@ TEST(ClientUnreachableTest, ANamenodeThatAcceptsAndNeverAnswersMeetsTheDeadline)
     if (mutation) {
       EXPECT_THAT(std::string(status.message()), HasSubstr("mkdir /a"));
     }
-    EXPECT_LT(Elapsed(begin), testing::kSlowness * milliseconds(4000));
+    EXPECT_LT(Elapsed(begin), milliseconds(8000));
   }
 }
 
 TEST(ClientUnreachableTest, ADatanodeThatIsAskedAndDoesNotAnswerIsNamed) {
   const LoopbackPort refused(LoopbackPort::Kind::kRefuses);
   const LoopbackPort silent(LoopbackPort::Kind::kSilent);
-  const auto client = Connect(refused.Address(), {.connect_timeout = milliseconds(700)});
-  const absl::Status none = client->GetDatanodeLocalInfo(refused.Address()).status();
+  const absl::Status none = Connect(refused.Address(), {})->GetDatanodeLocalInfo(refused.Address()).status();
   EXPECT_EQ(ReasonOf(none), ErrorReason::kUnreachable);
   EXPECT_EQ(MessageOf(none), refused.Address() + ": Connection refused");
+  const auto client = Connect(refused.Address(), {.connect_timeout = milliseconds(700)});
   const auto begin = std::chrono::steady_clock::now();
   const absl::Status late = client->GetDatanodeLocalInfo(silent.Address()).status();
   EXPECT_EQ(ReasonOf(late), ErrorReason::kUnreachable);
   EXPECT_EQ(MessageOf(late), silent.Address() + ": no answer within 700 ms");
-  EXPECT_LT(Elapsed(begin), testing::kSlowness * milliseconds(3000));
+  EXPECT_LT(Elapsed(begin), milliseconds(8000));
   EXPECT_EQ(client->GetDatanodeLocalInfo("a b:1").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -86,7 +85,7 @@ TEST(ClientUnreachableTest, AClientThatNobodyUsesEndsAtOnce) {
   const LoopbackPort port(LoopbackPort::Kind::kSilent);
   const auto begin = std::chrono::steady_clock::now();
   for (int i = 0; i < 20; ++i) Connect(port.Address(), {});
-  EXPECT_LT(Elapsed(begin), testing::kSlowness * milliseconds(1000));
+  EXPECT_LT(Elapsed(begin), milliseconds(4000));
 }
 
 TEST(ClientUnreachableTest, BadUrisAndOptionsAreRefusedAtOnce) {

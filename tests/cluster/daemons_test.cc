@@ -48,7 +48,8 @@ class DaemonTest : public ::testing::Test {
     std::filesystem::remove(port_file);
     args.insert(args.end(), {"--port=0", "--port-file", port_file});
     child_ = Spawn(std::move(args));
-    ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(port_file); })) << ExternalCluster::ReadFile(log_);
+    ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(port_file); }, std::chrono::minutes(1)))
+        << ExternalCluster::ReadFile(log_);
     port_ = ExternalCluster::ReadFile(port_file);
     port_.pop_back();
   }

@@ -283,7 +283,10 @@ TEST_F(DatanodeServiceTest, OrdersAreCarriedOut) {
 
   const StorageId storage = *servers_[0]->store().StorageOf(block.id);
   namenode_->Order(Uuid(0), protocol::DeleteReplicasCommand{.storage = storage, .blocks = {block}});
-  ASSERT_TRUE(Eventually([&] { return namenode_->Reported(Uuid(0), block.id)->state == ReplicaState::kDeleted; }));
+  ASSERT_TRUE(Eventually([&] {
+    const auto reported = namenode_->Reported(Uuid(0), block.id);
+    return reported.has_value() && reported->state == ReplicaState::kDeleted;
+  }));
   EXPECT_EQ(ReasonOf(Read(0, block, 0, 10).status()), ErrorReason::kReplicaNotFound);
   EXPECT_TRUE(Quiet(0) && Quiet(1));
 }

@@ -443,6 +443,8 @@ TEST_F(NamenodeServerTest, AFileIsWrittenWithADatanodesReports) {
 }
 
 TEST_F(NamenodeServerTest, StoppingWhileCallsAreUnderWayLosesNothingAcknowledged) {
+  core_settings_.replica_wait = std::chrono::minutes(5);  // whatever the machine does meanwhile
+  Restart();
   Join("dn1");
   auto created = client_->Call(Create("/waits"));
   ASSERT_TRUE(created.ok()) << created.status();

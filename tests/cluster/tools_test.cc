@@ -129,7 +129,11 @@ TEST_F(ToolsTest, AChecksumIsTakenFromAnotherReplicaWhenOneFails) {
     for (int i = 0; i < 3; ++i) {
       if (i != survivor) cluster_->KillDatanode(i);
     }
-    const auto checksum = client_->GetFileChecksum("/f");
+    absl::StatusOr<FileChecksum> checksum;
+    EXPECT_TRUE(Eventually([&] {  // the survivor may just have been started
+      checksum = client_->GetFileChecksum("/f");
+      return checksum.ok();
+    }));
     ASSERT_TRUE(checksum.ok()) << checksum.status();
     EXPECT_EQ(absl::BytesToHexString(checksum->md5), known.md5);
     ASSERT_TRUE(cluster_->Start());

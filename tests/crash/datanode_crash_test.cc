@@ -88,11 +88,11 @@ class DatanodeCrash : public ::testing::Test {
   }
   void ExpectInjectedExit(int datanode, const std::string& point) {
     bool reached = false;
-    ASSERT_NO_FATAL_FAILURE(WaitForInjectedExit(datanode, point, &reached));
+    ASSERT_NO_FATAL_FAILURE(WaitForInjectedExit(datanode, point, std::chrono::minutes(3), &reached));
     ASSERT_TRUE(reached) << "datanode " << datanode << " never reached " << point;
   }
-  void WaitForInjectedExit(int datanode, const std::string& point, bool* reached) {
-    const std::optional<int> status = cluster_->datanode(datanode).Wait(std::chrono::seconds(60));
+  void WaitForInjectedExit(int datanode, const std::string& point, std::chrono::milliseconds limit, bool* reached) {
+    const std::optional<int> status = cluster_->datanode(datanode).Wait(limit);
     *reached = status.has_value();
     if (!*reached) return;
     ASSERT_TRUE(WIFEXITED(*status) && WEXITSTATUS(*status) == kInjectedExitCode)
@@ -134,10 +134,12 @@ class DatanodeCrash : public ::testing::Test {
       cluster_->KillDatanode(i);
       cluster_->LaunchDatanode(i, Trap(point, random_->Between(1, IsRare(point) ? 2 : 5)));
     }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(90);
     int dead_there = 0;
     for (int i = 0; i < kDatanodes; ++i) {
       bool reached = false;
-      ASSERT_NO_FATAL_FAILURE(WaitForInjectedExit(i, point, &reached));
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+      ASSERT_NO_FATAL_FAILURE(WaitForInjectedExit(i, point, left, &reached));
       dead_there += reached ? 1 : 0;
       if (reached) continue;
       ASSERT_TRUE(IsRare(point)) << "datanode " << i << " never reached " << point;

@@ -124,7 +124,7 @@ class FileWorker {
     uint64_t kept = 0;  // of a failed write: what was flushed, or closed before
   };
   // How long the namenode may take to recover a block or to cut one: datanodes that are killed meanwhile come back.
-  static constexpr std::chrono::seconds kClosingTime{150};
+  static constexpr std::chrono::seconds kClosingTime{300};
   static constexpr size_t kMostUnsure = 10;
 
   uint64_t DrawSize() {

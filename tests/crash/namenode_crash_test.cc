@@ -317,7 +317,7 @@ TEST(NamenodeCrash, PuttingATreeGoesOnAfterARestart) {
   ExternalCluster cluster(options);
   ASSERT_TRUE(cluster.Start());
   const std::string tree = cluster.directory() + "/tree", back = cluster.directory() + "/back";
-  constexpr int kFiles = 600;
+  constexpr int kFiles = 1500;
   for (int i = 0; i < kFiles; ++i) {
     const std::string directory = absl::StrCat(tree, "/d", i / 100);
     std::filesystem::create_directories(directory);

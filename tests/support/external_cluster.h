@@ -3,8 +3,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -20,6 +18,7 @@
 #include "client/dolmen/client.h"
 #include "tests/support/child_process.h"
 #include "tests/support/eventually.h"
+#include "tests/support/free_port.h"
 #include "tests/support/temp_dir.h"
 
 namespace dolmen::testing {
@@ -41,7 +40,7 @@ class ExternalCluster {
 
   explicit ExternalCluster(Options options) : options_(std::move(options)) {
     datanodes_.resize(options_.datanodes);
-    // Chosen here, below the range outgoing connections draw from: a port must still be free when its owner comes back.
+    // Chosen here: a port must still be free when its owner comes back.
     namenode_port_ = FreePort();
     for (int i = 0; i < options_.datanodes; ++i) datanode_ports_.push_back(FreePort());
     ChildProcess format({Binary("dolmen-namenode"), "--format", "--metadata-dir", MetadataDir()}, Log("format"));
@@ -137,20 +136,6 @@ class ExternalCluster {
 
  private:
   static std::string DatanodeName(int index) { return absl::StrCat("datanode", index); }
-  // A port nobody listens on now, from 20000 up. Processes start looking at different places.
-  static int FreePort() {
-    static int next = 20000 + getpid() % 1000 * 12;
-    for (;; next = next < 32000 ? next + 1 : 20000) {
-      const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      sockaddr_in address{};
-      address.sin_family = AF_INET;
-      address.sin_port = htons(static_cast<uint16_t>(next));
-      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-      close(fd);
-      if (bound) return next++;
-    }
-  }
   std::string PortFile(const std::string& name) const { return directory_.path() + "/" + name + ".port"; }
   bool WaitPort(const std::string& name, ChildProcess* process, int* port) {
     const bool bound = Eventually(

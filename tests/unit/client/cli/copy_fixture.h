@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -21,6 +22,7 @@ namespace dolmen::cli {
 
 class CopyFixture : public ShellFixture {
  protected:
+  CopyFixture() { umask(022); }
   std::string Local(const std::string& name) const { return dir_.path() + "/" + name; }
   void WriteLocal(const std::string& name, const std::string& content) {
     std::filesystem::create_directories(std::filesystem::path(Local(name)).parent_path());

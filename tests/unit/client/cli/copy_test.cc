@@ -11,6 +11,7 @@
 
 #include "client/cli/ordered_jobs.h"
 #include "client/cli/shell_error.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/client/cli/copy_fixture.h"
 
 namespace dolmen::cli {
@@ -225,7 +226,10 @@ TEST_F(CopyTest, ANamenodeThatIsGoneEndsTheCopyOfATreeWithOneLine) {
     std::atomic<int> calls_after{0};
     std::atomic<bool> gone{false};
     fs_.fail = [&](const std::string& operation, const std::string& path) {
-      if (operation == "Create" && path.ends_with("f20._COPYING_")) gone = true;
+      if (operation == "Create" && path.ends_with("f20._COPYING_")) {
+        EXPECT_TRUE(Eventually([&] { return fs_.Content("/t/f10") == "x"; })) << "it was begun before";
+        gone = true;
+      }
       if (!gone) return absl::OkStatus();
       ++calls_after;
       return MakeError(ErrorReason::kUnreachable, "Call to localhost:7020 failed: Connection refused (tried for 9 s)");
@@ -233,15 +237,17 @@ TEST_F(CopyTest, ANamenodeThatIsGoneEndsTheCopyOfATreeWithOneLine) {
     ExpectRun("dfs -put -f " + std::string(threads) + "%s/t %s/u /", 1,
               "put: Call to localhost:7020 failed: Connection refused (tried for 9 s); what is left was not copied\n");
     EXPECT_LE(calls_after, 8 + 1) << "one per thread at most, and one of the walk";
-    EXPECT_EQ(fs_.Content("/t/f10"), "x");
+    fs_.fail = nullptr;
+    EXPECT_TRUE(*fs_.Delete("/t", true));
   }
 }
 
 TEST_F(CopyTest, AGetThatLosesTheNamenodeLeavesNoTemporary) {
   fs_.PutFile("/t/a", "1");
   fs_.PutFile("/t/b", "2");
-  fs_.fail = [](const std::string& operation, const std::string& path) {
+  fs_.fail = [this](const std::string& operation, const std::string& path) {
     if (operation != "Read" || path != "/t/b") return absl::OkStatus();
+    EXPECT_TRUE(Eventually([&] { return ReadLocal("t/a") == "1"; })) << "it was begun before";
     return MakeError(ErrorReason::kUnreachable, "Call to localhost:7020 failed: Connection refused");
   };
   ExpectRun("dfs -get /t %s", 1,

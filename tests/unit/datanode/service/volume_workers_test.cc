@@ -32,8 +32,8 @@ TEST(WorkQueueTest, OneThreadKeepsTheOrderAndStopRunsWhatIsQueued) {
 }
 
 TEST(WorkQueueTest, AFullQueueRefusesAndWorkThatHangsIsSeen) {
-  WorkQueue queue("test", 1, 2, &kClock);
   std::atomic<bool> go{false};
+  WorkQueue queue("test", 1, 2, &kClock);
   ASSERT_TRUE(queue.TryPost([&] { go.wait(false); }));
   ASSERT_TRUE(Eventually([&] { return queue.LongestRunning() > Duration(0); }));
   EXPECT_TRUE(queue.TryPost([] {}));
@@ -66,9 +66,9 @@ TEST(VolumeWorkersTest, ManyStreamsOnOneVolumeKeepTheirBytesApart) {
   constexpr uint64_t kBlocks = 40;
   constexpr uint64_t kLength = 20'000;
   {
-    VolumeWorkers workers(store.get(), storage, {}, &kClock);
     std::atomic<uint64_t> finalized{0};
     std::atomic<bool> writing{true};
+    VolumeWorkers workers(store.get(), storage, {}, &kClock);
     std::vector<std::thread> threads;
     for (uint64_t part = 0; part < 4; ++part) {
       threads.emplace_back([&, part] {

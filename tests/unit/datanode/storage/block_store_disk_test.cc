@@ -283,7 +283,7 @@ TEST(SlowDiskTest, AVersionThatTakesLongHoldsUpNoReplicaBelowTheBound) {
   const int slow = fs.AddRule({.operation = FileOperation::kSync,
                                .fault = FileFault::kDelay,
                                .path_contains = "/one/VERSION",
-                               .delay_ms = 1000});
+                               .delay_ms = 4000});
   std::atomic<bool> recorded{false};
   std::thread recorder([&] {
     EXPECT_TRUE(store->RecordNamenode({.cluster = ClusterId("C"), .epoch = Epoch(5), .incarnation = "a"}).ok());
