@@ -53,7 +53,7 @@ std::vector<Setting> DatanodeSettingsTable() {
       {"datanode_allow_new_data_dirs", false,
        "An empty directory beside ones in use is new, not a disk that is not mounted."},
       {"datanode_trash_grace_s", int64_t{300}, "How long deleted replicas are kept before they are unlinked.", 0,
-       86400 * 30},
+       int64_t{86400} * 30},
       {"datanode_max_writers_per_volume", int64_t{128}, "Write streams per volume; further ones are told to retry.", 1,
        65536},
       {"datanode_max_readers_per_volume", int64_t{512}, "Read streams per volume; further ones are told to retry.", 1,
@@ -76,7 +76,8 @@ std::vector<Setting> DatanodeSettingsTable() {
        3'600'000},
       {"datanode_disk_hang_timeout_s", int64_t{120}, "A disk call that takes longer takes its volume offline.", 1,
        86'400},
-      {"datanode_idle_write_timeout_s", int64_t{3600}, "A writer that is silent for so long is gone.", 1, 86400 * 7},
+      {"datanode_idle_write_timeout_s", int64_t{3600}, "A writer that is silent for so long is gone.", 1,
+       int64_t{86400} * 7},
       {"datanode_slow_reader_timeout_s", int64_t{300}, "A reader that takes nothing for so long is gone.", 1, 86'400},
       {"log_level", std::string("info"), "trace, debug, info, warn or error."},
   };

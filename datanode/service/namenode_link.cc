@@ -24,7 +24,7 @@ KnownNamenode KnownTo(const BlockStore& store) {
 
 }  // namespace
 
-NamenodeLink::NamenodeLink(Node* node, std::string namenode_host, uint16_t namenode_port, SessionOptions options,
+NamenodeLink::NamenodeLink(Node* node, const std::string& namenode_host, uint16_t namenode_port, SessionOptions options,
                            uint64_t seed, OnStop on_stop)
     : node_(node),
       namenode_(absl::StrCat(namenode_host, ":", namenode_port)),

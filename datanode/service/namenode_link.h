@@ -22,8 +22,8 @@ class NamenodeLink {
   using OnStop = std::function<void(const absl::Status&)>;
 
   // `node` outlives this.
-  NamenodeLink(Node* node, std::string namenode_host, uint16_t namenode_port, SessionOptions options, uint64_t seed,
-               OnStop on_stop);
+  NamenodeLink(Node* node, const std::string& namenode_host, uint16_t namenode_port, SessionOptions options,
+               uint64_t seed, OnStop on_stop);
   ~NamenodeLink();  // Stop
 
   // Begins to register.

@@ -42,6 +42,7 @@ VolumeWorkers* Node::WorkersOf(const StorageId& storage) {
 absl::StatusOr<StorageId> Node::ChooseVolume(const StorageId& wanted, uint64_t bytes) {
   const std::vector<protocol::StorageReport> reports = store_->StorageReports();
   std::vector<VolumeCandidate> candidates;
+  candidates.reserve(reports.size());
   MutexLock lock(&limits_mutex_);
   for (const protocol::StorageReport& report : reports) {
     candidates.push_back({.storage = report.id,

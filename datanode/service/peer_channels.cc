@@ -120,7 +120,7 @@ struct PeerChannels::Peer : public std::enable_shared_from_this<PeerChannels::Pe
 std::shared_ptr<PeerChannels::Peer> PeerChannels::PeerAt(const std::string& address, const protocol::Address& place) {
   std::shared_ptr<Peer>& known = peers_[address];
   if (known != nullptr) return known;
-  const auto made = known = std::make_shared<Peer>(rpc::MakeDataChannel(place.host, place.port));
+  auto made = known = std::make_shared<Peer>(rpc::MakeDataChannel(place.host, place.port));
   order_.push_back(address);
   if (order_.size() > max_channels_) {
     peers_.erase(order_.front());

@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint32_t kPacketBytes = 1 << 20;
 // A writer may take long over one block, a reader over a file; both ask again when their token has run out.
-constexpr int64_t kTokenLifetimeMs = 10 * 3600 * 1000;
+constexpr int64_t kTokenLifetimeMs = int64_t{10} * 3600 * 1000;
 constexpr std::chrono::seconds kSessionExpiryInterval{1};
 constexpr size_t kMaxNotices = 100;  // between two calls of TakeNotices
 

@@ -51,7 +51,7 @@ BlockHealth RedundancyPlanner::Judge(BlockId block, const BlockRecord& record,
     copies_.Erase(block);
     return BlockHealth();
   }
-  const BlockHealth health = Assess({block, record.stamp, record.length}, replicas, registry_, deletions_, now);
+  BlockHealth health = Assess({block, record.stamp, record.length}, replicas, registry_, deletions_, now);
   const uint32_t wanted = Wanted(record);
   if (const std::optional<CopyLevel> level = CopyLevelOf(health, wanted, registry_); level.has_value()) {
     copies_.Put(block, *level, wanted == 1);
