@@ -130,11 +130,11 @@ TEST_F(ToolsTest, AChecksumIsTakenFromAnotherReplicaWhenOneFails) {
       if (i != survivor) cluster_->KillDatanode(i);
     }
     absl::StatusOr<FileChecksum> checksum;
-    EXPECT_TRUE(Eventually([&] {  // the survivor may just have been started
+    ASSERT_TRUE(Eventually([&] {
       checksum = client_->GetFileChecksum("/f");
       return checksum.ok();
-    }));
-    ASSERT_TRUE(checksum.ok()) << checksum.status();
+    })) << "the survivor may just have been started, but not so long ago: "
+        << checksum.status();
     EXPECT_EQ(absl::BytesToHexString(checksum->md5), known.md5);
     ASSERT_TRUE(cluster_->Start());
   }

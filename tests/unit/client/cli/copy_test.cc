@@ -237,8 +237,9 @@ TEST_F(CopyTest, ANamenodeThatIsGoneEndsTheCopyOfATreeWithOneLine) {
     ExpectRun("dfs -put -f " + std::string(threads) + "%s/t %s/u /", 1,
               "put: Call to localhost:7020 failed: Connection refused (tried for 9 s); what is left was not copied\n");
     EXPECT_LE(calls_after, 8 + 1) << "one per thread at most, and one of the walk";
+    EXPECT_EQ(fs_.Content("/t/f10"), "x");
     fs_.fail = nullptr;
-    EXPECT_TRUE(*fs_.Delete("/t", true));
+    EXPECT_TRUE(*fs_.Delete("/t", true)) << "the next round begins anew";
   }
 }
 
